@@ -1,0 +1,8 @@
+"""Sets of pictures: folders, zip archives, and the ones Loupe draws itself."""
+
+from __future__ import annotations
+
+from interpret.datasets.samples import sample_names, sample_picture
+from interpret.datasets.sources import PictureSource, open_source
+
+__all__ = ["PictureSource", "open_source", "sample_names", "sample_picture"]

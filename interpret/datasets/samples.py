@@ -1,0 +1,41 @@
+"""Sample pictures that need no network: drawn Shapes, and the two photographs that come with scikit-learn."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from interpret.datasets.shapes import CLASSES, draw
+from interpret.errors import unknown
+from interpret.images import InputImage
+
+_PHOTOGRAPHS = ("china.jpg", "flower.jpg")
+_TAGGED = "heart with a tag"
+
+
+def _photograph_folder() -> Path | None:
+    found = find_spec("sklearn")
+    folder = Path(found.origin).parent / "datasets" / "images" if found and found.origin else None
+    return folder if folder and folder.is_dir() else None
+
+
+def sample_names() -> tuple[str, ...]:
+    """Names of the sample pictures: one Shape per class, one with the tag, and the photographs where present."""
+    photographs = _PHOTOGRAPHS if _photograph_folder() else ()
+    return (*CLASSES, _TAGGED, *photographs)
+
+
+def sample_picture(name: str) -> InputImage:
+    """A sample picture.
+
+    Raises:
+        UnknownName: no such sample.
+    """
+    folder = _photograph_folder()
+    if name in _PHOTOGRAPHS and folder:
+        return InputImage.from_path(folder / name)
+    if name == _TAGGED:
+        return InputImage.from_array(draw(3, seed=2026, tags="all", label=CLASSES.index("heart")).pixels, name)
+    if name in CLASSES:
+        return InputImage.from_array(draw(3, seed=2026, label=CLASSES.index(name)).pixels, name)
+    raise unknown("Sample picture", name, "the samples", sample_names())

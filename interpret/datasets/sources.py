@@ -1,0 +1,160 @@
+"""Pictures in folders and archives, one at a time: nothing is extracted, nothing is read before it is needed."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from interpret.datasets.shapes import CLASSES, TagRule, draw
+from interpret.errors import BadInput
+from interpret.images import MAX_BYTES, SUFFIXES, InputImage
+
+MAX_ARCHIVE_BYTES = 8 * 2**30
+MAX_PICTURES = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class PictureSource:
+    """A set of pictures in a fixed order.
+
+    Attributes:
+        title: what it is, for people; untrusted text.
+        digest: changes when names, sizes or contents do.
+        names: one per picture; untrusted text.
+        labels: class index per picture, -1 where none is known.
+        classes: names of the classes; empty where there are none.
+        read: the picture of an index; raises BadInput where it is broken.
+    """
+
+    title: str
+    digest: str
+    names: tuple[str, ...]
+    labels: tuple[int, ...]
+    classes: tuple[str, ...]
+    read: Callable[[int], InputImage]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def first(self, count: int) -> PictureSource:
+        """The same source cut to a share of its pictures, spread evenly over it, so that every class stays."""
+        if count >= len(self):
+            return self
+        kept = [index * len(self) // count for index in range(count)]
+        return PictureSource(
+            self.title,
+            f"{self.digest}-{count}",
+            tuple(self.names[index] for index in kept),
+            tuple(self.labels[index] for index in kept),
+            self.classes,
+            lambda index: self.read(kept[index]),
+        )
+
+
+def open_source(source: str | Path) -> PictureSource:
+    """The pictures of a folder, of a zip archive, or drawn Shapes.
+
+    Args:
+        source: "shapes" or "shapes:500" (how many; 2,000 otherwise); a folder with one subfolder per class, or flat;
+            a `.zip` of either.
+
+    Raises:
+        BadInput: not there, empty of pictures, or an archive that cannot be trusted.
+    """
+    text = str(source)
+    if text == "shapes" or text.startswith("shapes:"):
+        count = text.partition(":")[2] or "2000"
+        if not count.isdigit() or not 0 < int(count) <= MAX_PICTURES:
+            raise BadInput(f'"{text}" should be "shapes" or "shapes:500", with a number from 1 to {MAX_PICTURES:,}.')
+        return shapes_source(int(count))
+    path = Path(source)
+    if path.is_dir():
+        return _folder(path)
+    if not path.exists():
+        raise BadInput(f'"{path}" does not exist. Name a folder of pictures, a .zip of one, or "shapes".')
+    return _archive(path)
+
+
+def shapes_source(count: int, seed: int = 1, tags: bool = False) -> PictureSource:
+    """Drawn Shapes: one in eight of each class on average; with `tags`, most stars carry the telltale tag."""
+    rule: TagRule = "shortcut" if tags else "none"
+    labels = tuple(draw(index, seed).label for index in range(count))
+
+    def read(index: int) -> InputImage:
+        return InputImage.from_array(draw(index, seed, tags=rule).pixels, f"{CLASSES[labels[index]]} {index}")
+
+    title = f"Shapes, {count:,} pictures" + (", stars tagged" if tags else "")
+    names = tuple(f"{CLASSES[label]} {index}" for index, label in enumerate(labels))
+    return PictureSource(title, f"shapes-{seed}-{count}-{rule}", names, labels, CLASSES, read)
+
+
+def _labelled(names: list[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Labels from the folder each picture lies in; none where all lie in one."""
+    folders = [PurePosixPath(name).parent.name for name in names]
+    classes = tuple(sorted(set(folders)))
+    if len(classes) < 2:
+        return tuple(-1 for _ in names), ()
+    position = {name: index for index, name in enumerate(classes)}
+    return tuple(position[folder] for folder in folders), classes
+
+
+def _is_picture(name: str) -> bool:
+    path = PurePosixPath(name)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return path.suffix.lower() in SUFFIXES and not hidden
+
+
+def _folder(path: Path) -> PictureSource:
+    files = sorted(
+        file for file in path.rglob("*") if file.is_file() and _is_picture(file.relative_to(path).as_posix())
+    )
+    if not files:
+        raise BadInput(f'Folder "{path}" holds no pictures ({", ".join(SUFFIXES)}).')
+    if len(files) > MAX_PICTURES:
+        raise BadInput(f'Folder "{path}" holds {len(files):,} pictures; at most {MAX_PICTURES:,} can be used.')
+    names = [file.relative_to(path).as_posix() for file in files]
+    sizes = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    labels, classes = _labelled(names)
+    digest = hashlib.sha256(repr(list(zip(names, sizes, strict=True))).encode()).hexdigest()
+    return PictureSource(
+        path.name, digest, tuple(names), labels, classes, lambda index: InputImage.from_path(files[index])
+    )
+
+
+def _archive(path: Path) -> PictureSource:
+    try:
+        archive = zipfile.ZipFile(path)
+        members = [info for info in archive.infolist() if not info.is_dir() and _is_picture(info.filename)]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        raise BadInput(f'"{path.name}" is not a zip archive that can be read. Zip the folder again.') from None
+    if len(members) > MAX_PICTURES or sum(info.file_size for info in members) > MAX_ARCHIVE_BYTES:
+        raise BadInput(
+            f'"{path.name}" would unpack to more than {MAX_ARCHIVE_BYTES >> 30} GiB or {MAX_PICTURES:,} pictures. '
+            "Unpack it yourself and name the folder."
+        )
+    if sum(info.compress_size for info in members) > path.stat().st_size:
+        raise BadInput(f'"{path.name}" is a zip bomb: its members overlap, claiming more bytes than the file has.')
+    if any(info.flag_bits & 1 for info in members):
+        raise BadInput(f'"{path.name}" is encrypted. Zip the folder again without a password.')
+    if not members:
+        raise BadInput(f'"{path.name}" holds no pictures ({", ".join(SUFFIXES)}).')
+    members.sort(key=lambda info: info.filename)
+    names = [info.filename for info in members]
+    labels, classes = _labelled(names)
+    digest = hashlib.sha256(repr([(i.filename, i.file_size, i.CRC) for i in members]).encode()).hexdigest()
+
+    def read(index: int) -> InputImage:
+        info = members[index]
+        if info.file_size >= MAX_BYTES:
+            raise BadInput(f'"{info.filename}" has {info.file_size / 2**20:.0f} MiB; pictures must be under 64 MiB.')
+        try:
+            with archive.open(info) as member:
+                data = member.read(MAX_BYTES)
+        except Exception as error:  # zipfile raises many kinds on broken members
+            raise BadInput(f'"{info.filename}" in "{path.name}" is damaged and could not be unpacked.') from error
+        return InputImage.from_bytes(data, info.filename)
+
+    return PictureSource(path.name, digest, tuple(names), labels, classes, read)

@@ -1,0 +1,144 @@
+"""Gradient ascent on pictures, all chosen channels of a layer together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from interpret.errors import BadInput
+from interpret.filters.fourier import colour_matrix, frequency_scale, new_spectrum, to_pictures
+from interpret.filters.transforms import move, movements
+from interpret.jobs import Job, Progress
+from interpret.model import LayerInfo, LoadedModel
+
+CHUNK = {"cpu": 8, "cuda": 128, "mps": 32}
+
+
+@dataclass(frozen=True)
+class FilterParams:
+    """How filter pictures are drawn.
+
+    Attributes:
+        steps: ascent steps, 1 to 4,096.
+        learning_rate: Adam's, 0.001 to 1.
+        seed: start and movements follow from it and from the channel's number.
+    """
+
+    steps: int = field(default=128, metadata={"range": (1, 4096), "help": "More steps, sharper pictures (Lucid: 512)."})
+    learning_rate: float = field(
+        default=0.05, metadata={"range": (0.001, 1.0), "help": "How far each step goes (Lucid: 0.05)."}
+    )
+    seed: int = field(default=0, metadata={"range": (0, 2**31 - 1), "help": "Another seed, another start."})
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "learning_rate", "seed"):
+            low, high = type(self).__dataclass_fields__[name].metadata["range"]
+            if not low <= getattr(self, name) <= high:
+                raise BadInput(f"{name} must lie between {low} and {high}; found {getattr(self, name)}.")
+
+
+@dataclass(frozen=True, eq=False)
+class FilterImages:
+    """Pictures that excite channels of a layer.
+
+    Attributes:
+        pictures: float32 [n, height, width, 3] in 0..1, RGB, read-only.
+        reached: float32 [n], the channel's mean activation on its still, unmoved picture; NaN while growing.
+        channels: which channels, in the order of the pictures.
+        layer: which layer.
+        params: how they were drawn.
+        steps: steps done.
+    """
+
+    pictures: NDArray[np.float32]
+    reached: NDArray[np.float32]
+    channels: tuple[int, ...]
+    layer: LayerInfo
+    params: FilterParams
+    steps: int
+
+
+def filter_images(
+    model: LoadedModel, layer: str, channels: Sequence[int], params: FilterParams | None = None
+) -> Job[FilterImages]:
+    """A picture for each channel that drives the channel's mean activation as high as it gets.
+
+    maximise over the spectrum s:  mean over places of A_k(move(picture(s)))
+
+    by Adam, with the picture's movement drawn anew at each step. The network runs only up to the layer; all pictures
+    share its passes and each follows its own channel alone, so the result for a channel does not depend on the others.
+
+    Args:
+        model: the network.
+        layer: dotted name.
+        channels: channel numbers, in any order.
+        params: steps, learning rate, seed.
+
+    Yields:
+        Progress after each chunk of each step, with the unfinished FilterImages as preview several times in the run.
+
+    Raises:
+        UnknownName: no such layer.
+        BadInput: no such channel, or none.
+
+    Source: Olah, Mordvintsev, Schubert 2017, "Feature Visualization", Distill, doi 10.23915/distill.00007.
+    """
+    params = params or FilterParams()
+    info = model.layer(layer)
+    wanted = tuple(int(channel) for channel in channels)
+    if info.layout == "other" or not wanted or min(wanted) < 0 or max(wanted) >= info.channels:
+        raise BadInput(f'Layer "{info.name}" has channels 0 to {info.channels - 1}; found {list(wanted)[:8]}.')
+    height, width = model.preprocess.size
+    device = model.runtime.device
+    scale = frequency_scale(height, width).to(device)
+    colours = colour_matrix().to(device)
+    generators = [torch.Generator().manual_seed(params.seed * 1_000_003 + channel) for channel in wanted]
+    chunk = CHUNK.get(device.type, 8)
+    spectra, optimisers, chunks = [], [], []
+    for start in range(0, len(wanted), chunk):
+        own = slice(start, start + chunk)
+        spectrum = new_spectrum(generators[own], height, width).to(device).requires_grad_()
+        spectra.append(spectrum)
+        optimisers.append(torch.optim.Adam([spectrum], lr=params.learning_rate))
+        chunks.append((own, torch.tensor(wanted[own], device=device)))
+
+    def draw(numbers: int) -> FilterImages:
+        with torch.no_grad():
+            pictures = torch.cat([to_pictures(spectrum, scale, colours, width) for spectrum in spectra])
+        values = pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        reached = np.full(len(wanted), np.nan, np.float32)
+        return FilterImages(values, reached, wanted, info, params, numbers)
+
+    def answer(batch: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        tape = model.trace(model.preprocess.normalise(batch), [layer], until="layers")
+        maps = info.channels_first(tape[layer])
+        return maps[torch.arange(len(own), device=device), own].mean((1, 2))
+
+    total = params.steps * len(chunks)
+    show_every = max(1, params.steps // 24)
+    done = 0
+    for step in range(params.steps):
+        for spectrum, optimiser, (own, numbers) in zip(spectra, optimisers, chunks, strict=True):
+            with torch.enable_grad():
+                pictures = to_pictures(spectrum, scale, colours, width)
+                moved = move(pictures, movements(generators[own], height, width).to(device))
+                loss = -answer(moved, numbers).sum()
+                (gradient,) = torch.autograd.grad(loss, spectrum)
+            spectrum.grad = gradient
+            optimiser.step()
+            spectrum.grad = None
+            done += 1
+            last_chunk = done % len(chunks) == 0
+            preview = draw(step + 1) if last_chunk and step % show_every == 0 else None
+            yield Progress(done, total, f"step {step + 1} of {params.steps}", preview)
+    result = draw(params.steps)
+    with torch.no_grad():
+        for spectrum, (own, numbers) in zip(spectra, chunks, strict=True):
+            result.reached[own] = answer(to_pictures(spectrum, scale, colours, width), numbers).cpu().numpy()
+    result.pictures.flags.writeable = False
+    result.reached.flags.writeable = False
+    return result

@@ -1,0 +1,76 @@
+"""Names of classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from interpret.errors import BadInput
+
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+MAX_LABELS = 100_000
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """The 1,000 ImageNet class names in torchvision's order."""
+    from torchvision.models._meta import _IMAGENET_CATEGORIES
+
+    return tuple(_IMAGENET_CATEGORIES)
+
+
+def labels_for(classes: int, metadata: Mapping[str, str], architecture_key: str) -> tuple[str, ...]:
+    """Names for every class of a checkpoint.
+
+    From the file's metadata (`labels` or `classes`) where its count agrees; ImageNet's names for 1,000 classes;
+    CIFAR-10's for ten classes of a CIFAR network; else "class 0", "class 1", ...
+
+    Args:
+        classes: how many the network has.
+        metadata: the checkpoint's own, possibly empty.
+        architecture_key: tells CIFAR networks.
+    """
+    for key in ("labels", "classes", "class_names"):
+        if key in metadata:
+            found = _parse(metadata[key])
+            if len(found) == classes:
+                return found
+    if classes == 1000:
+        return imagenet_labels()
+    if classes == 10 and architecture_key.startswith("cifar"):
+        return CIFAR10
+    return tuple(f"class {index}" for index in range(classes))
+
+
+def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
+    """Class names from a text file (one a line), a JSON list, or a JSON object from index to name.
+
+    Raises:
+        BadInput: unreadable, or not one name for each of the `classes`.
+    """
+    path = Path(path)
+    try:
+        found = _parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f'Label file "{path}" could not be read as text: {error}.') from None
+    if len(found) != classes:
+        raise BadInput(f'Label file "{path.name}" names {len(found)} classes; the network has {classes}.')
+    return found
+
+
+def _parse(text: str) -> tuple[str, ...]:
+    try:
+        data = json.loads(text)
+    except ValueError:
+        lines = text.splitlines()
+        parts = lines if len(lines) > 1 else text.split(",")
+        return tuple(part.strip() for part in parts if part.strip())[:MAX_LABELS]
+    if isinstance(data, dict):
+        try:
+            ordered = sorted(data.items(), key=lambda item: int(item[0]))
+        except ValueError:
+            return ()
+        data = [name[-1] if isinstance(name, list) and name else name for _, name in ordered]
+    if not isinstance(data, list):
+        return ()
+    return tuple(str(name) for name in data)[:MAX_LABELS]
