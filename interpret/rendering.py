@@ -199,6 +199,51 @@ def outlined(pixels: Pixels, box: tuple[float, float, float, float]) -> Pixels:
     return np.asarray(dimmed)
 
 
+CLASS_COLOURS = (
+    "#4e79a7", "#e15759", "#59a14f", "#f28e2b", "#b07aa1", "#17a2a2", "#9c755f", "#d4a017",
+    "#ff7fa8", "#7f8790", "#2f5fd0", "#8cba00", "#7a4fd0", "#c7522a", "#00886b", "#a03a7a",
+)  # fmt: skip
+"""Colours of classes, the same on every page; further classes begin again."""
+
+
+def class_colour(index: int) -> str:
+    """The colour of a class as "#rrggbb"; grey for -1, no class."""
+    return "#9aa0a6" if index < 0 else CLASS_COLOURS[index % len(CLASS_COLOURS)]
+
+
+def scatter(
+    points: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    ring: NDArray[np.float32] | None = None,
+    side: int = 448,
+) -> Pixels:
+    """Points coloured by class on white, both axes on one scale: uint8 [side, side, 3].
+
+    Args:
+        points: float32 [n, 2].
+        classes: int64 [n]; -1 is grey.
+        ring: float32 [m, 2], points to mark with a ring.
+        side: in pixels.
+    """
+    everything = points if ring is None else np.concatenate([points, ring])
+    low, span = everything.min(0), float(np.ptp(everything, axis=0).max()) or 1.0
+    margin = (span - np.ptp(everything, axis=0)) / 2
+
+    def at(point: NDArray[np.float32]) -> tuple[float, float]:
+        x, y = ((point - low + margin) / span * 0.9 + 0.05) * side * 2
+        return float(x), 2 * side - float(y)
+
+    picture = Image.new("RGB", (2 * side, 2 * side), "white")
+    pen = ImageDraw.Draw(picture)
+    for point, index in zip(points, classes, strict=True):
+        x, y = at(point)
+        pen.ellipse((x - 9, y - 9, x + 9, y + 9), fill=class_colour(int(index)))
+    for point in () if ring is None else ring:
+        x, y = at(point)
+        pen.ellipse((x - 26, y - 26, x + 26, y + 26), outline="black", width=6)
+    return np.asarray(picture.resize((side, side), Image.Resampling.LANCZOS))
+
+
 def scaled_up(pixels: Pixels, at_least: int) -> Pixels:
     """The picture enlarged by a whole number, each pixel a square, until its shorter side has `at_least` pixels."""
     factor = max(1, math.ceil(at_least / min(pixels.shape[:2])))

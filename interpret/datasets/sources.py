@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def open_source(source: str | Path) -> PictureSource:
         return _folder(path)
     if not path.exists():
         raise BadInput(f'"{path}" does not exist. Name a folder of pictures, a .zip of one, or "shapes".')
-    return _archive(path)
+    return open_archive(path, path.name)
 
 
 def shapes_source(count: int, seed: int = 1, tags: bool = False) -> PictureSource:
@@ -124,23 +125,29 @@ def _folder(path: Path) -> PictureSource:
     )
 
 
-def _archive(path: Path) -> PictureSource:
+def open_archive(archive_file: Path | bytes, title: str) -> PictureSource:
+    """The pictures of a zip archive, given as a path or as its bytes.
+
+    Raises:
+        BadInput: no zip archive, a zip bomb, encrypted, or without pictures.
+    """
+    size = len(archive_file) if isinstance(archive_file, bytes) else archive_file.stat().st_size
     try:
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(io.BytesIO(archive_file) if isinstance(archive_file, bytes) else archive_file)
         members = [info for info in archive.infolist() if not info.is_dir() and _is_picture(info.filename)]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        raise BadInput(f'"{path.name}" is not a zip archive that can be read. Zip the folder again.') from None
+        raise BadInput(f'"{title}" is not a zip archive that can be read. Zip the folder again.') from None
     if len(members) > MAX_PICTURES or sum(info.file_size for info in members) > MAX_ARCHIVE_BYTES:
         raise BadInput(
-            f'"{path.name}" would unpack to more than {MAX_ARCHIVE_BYTES >> 30} GiB or {MAX_PICTURES:,} pictures. '
+            f'"{title}" would unpack to more than {MAX_ARCHIVE_BYTES >> 30} GiB or {MAX_PICTURES:,} pictures. '
             "Unpack it yourself and name the folder."
         )
-    if sum(info.compress_size for info in members) > path.stat().st_size:
-        raise BadInput(f'"{path.name}" is a zip bomb: its members overlap, claiming more bytes than the file has.')
+    if sum(info.compress_size for info in members) > size:
+        raise BadInput(f'"{title}" is a zip bomb: its members overlap, claiming more bytes than the file has.')
     if any(info.flag_bits & 1 for info in members):
-        raise BadInput(f'"{path.name}" is encrypted. Zip the folder again without a password.')
+        raise BadInput(f'"{title}" is encrypted. Zip the folder again without a password.')
     if not members:
-        raise BadInput(f'"{path.name}" holds no pictures ({", ".join(SUFFIXES)}).')
+        raise BadInput(f'"{title}" holds no pictures ({", ".join(SUFFIXES)}).')
     members.sort(key=lambda info: info.filename)
     names = [info.filename for info in members]
     labels, classes = _labelled(names)
@@ -154,7 +161,7 @@ def _archive(path: Path) -> PictureSource:
             with archive.open(info) as member:
                 data = member.read(MAX_BYTES)
         except Exception as error:  # zipfile raises many kinds on broken members
-            raise BadInput(f'"{info.filename}" in "{path.name}" is damaged and could not be unpacked.') from error
+            raise BadInput(f'"{info.filename}" in "{title}" is damaged and could not be unpacked.') from error
         return InputImage.from_bytes(data, info.filename)
 
-    return PictureSource(path.name, digest, tuple(names), labels, classes, read)
+    return PictureSource(title, digest, tuple(names), labels, classes, read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -115,7 +116,8 @@ def _umap(vectors: Points, params: ProjectionParams) -> Job[Points]:
         try:
             while process.poll() is None:
                 yield Progress(0, None, f"laying out the map, {time.monotonic() - started:.0f} s")
-                time.sleep(0.2)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=0.05)
         finally:
             if process.poll() is None:
                 process.kill()

@@ -1,0 +1,158 @@
+"""Widgets: pickers of layer, channel and class, settings drawn from a params dataclass, and the panel of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from interpret.errors import InterpretError
+from interpret.jobs import Job
+from interpret.model import LayerInfo, LoadedModel
+from ui.cache import RESULTS
+from ui.display import plain
+from ui.jobs import RUNNER, BackgroundJob, session_id
+from ui.state import choose, selection
+
+T = TypeVar("T")
+POLL_SECONDS = 0.4
+
+
+def layer_title(layer: LayerInfo) -> str:
+    """A layer for people: its path, kind and output shape."""
+    shape = " × ".join(f"{side:,}" for side in layer.shape)
+    return f"{layer.name.replace('.', ' › ')}   ·   {layer.kind}   ·   {shape}"
+
+
+def pick_layer(model: LoadedModel, usable: Callable[[LayerInfo], bool], why: str) -> LayerInfo:
+    """The layer chosen, from those this page can use, in the order of execution.
+
+    Args:
+        model: the network.
+        usable: which layers to offer.
+        why: what is said when the layer of the address does not suit this page.
+    """
+    offered = [layer for layer in model.layers if usable(layer)]
+    if not offered:
+        raise InterpretError(f"{model.architecture.title} has no layer this page can use.")
+    names = [layer.name for layer in offered]
+    asked = selection().layer
+    default = model.default_layer.name
+    current = asked if asked in names else default if default in names else names[-1]
+    if asked and asked not in names:
+        st.caption(f'"{plain(asked)}" {why} Shown: {plain(current)}.')
+    titles = {layer.name: layer_title(layer) for layer in offered}
+    key = f"layer.{model.digest[:12]}"
+    if st.session_state.get(key) not in names or st.session_state.get(f"{key}.of") != asked:
+        st.session_state[key] = current
+    st.session_state[f"{key}.of"] = asked
+    chosen = st.selectbox("Layer", names, format_func=lambda name: titles[name], key=key)
+    if chosen != current:
+        choose(layer=chosen)
+        st.session_state[f"{key}.of"] = chosen
+    return model.layer(chosen)
+
+
+def pick_class(model: LoadedModel, predicted: int) -> int:
+    """The class chosen: an index, the predicted one unless another was picked."""
+    options = [-1, *range(len(model.labels))]
+    asked = selection().target if selection().target < len(model.labels) else -1
+    key = f"class.{model.digest[:12]}"
+    if st.session_state.get(f"{key}.of") != asked:
+        st.session_state[key] = asked
+    st.session_state[f"{key}.of"] = asked
+
+    def title(index: int) -> str:
+        return f"predicted: {model.labels[predicted]}" if index < 0 else f"{model.labels[index]}   ·   {index}"
+
+    chosen = st.selectbox("Class", options, format_func=title, key=key)
+    if chosen != asked:
+        choose(target=chosen)
+        st.session_state[f"{key}.of"] = chosen
+    return predicted if chosen < 0 else int(chosen)
+
+
+def settings(kind: type[T], key: str, only: tuple[str, ...] = ()) -> T:
+    """A params dataclass filled in by widgets made from its fields' ranges, choices and help texts."""
+    values: dict[str, Any] = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        if only and field.name not in only:
+            continue
+        default = None if field.default is MISSING else field.default
+        title = field.name.replace("_", " ").capitalize()
+        help_text = field.metadata.get("help")
+        name = f"{key}.{field.name}"
+        if "choices" in field.metadata:
+            choices = list(field.metadata["choices"])
+            values[field.name] = st.selectbox(title, choices, choices.index(default), key=name, help=help_text)
+        else:
+            low, high = field.metadata["range"]
+            step = 1 if isinstance(default, int) else 0.01
+            values[field.name] = st.number_input(title, low, high, default, step=step, key=name, help=help_text)
+    return kind(**values)
+
+
+def result_of(
+    purpose: str,
+    key: Hashable,
+    title: str,
+    make: Callable[[], Job[T]],
+    preview: Callable[[Any], None] | None = None,
+    compact: bool = False,
+) -> T | None:
+    """A finished result from the store; otherwise its job is started and its panel shown, and None is returned.
+
+    Args:
+        purpose: what on the page it is for; a newer key for the same purpose replaces the older job.
+        key: identifies the result: digests, names and params.
+        title: of the job, for people.
+        make: starts the job.
+        preview: draws an unfinished result.
+        compact: one line of progress, no Cancel.
+    """
+    found: T | None = RESULTS.get(key)
+    if found is not None:
+        return found
+    job = RUNNER.submit(session_id(), purpose, key, title, make)
+    _panel(job, preview, compact)
+    return None
+
+
+def _panel(job: BackgroundJob, preview: Callable[[Any], None] | None, compact: bool) -> None:
+    if not job.active:
+        _over(job, preview)
+        return
+
+    @st.fragment(run_every=POLL_SECONDS)
+    def watch() -> None:
+        if not job.active:
+            st.rerun()
+        if job.preview is not None and preview is not None:
+            preview(job.preview)
+        elapsed, remaining = job.seconds()
+        left = f", about {remaining:.0f} s left" if remaining is not None and remaining >= 1 else ""
+        line = f"{job.title}: {job.progress.note} · {elapsed:.0f} s{left}"
+        if compact:
+            st.caption(line)
+            return
+        bar, button = st.columns([5, 1], vertical_alignment="center")
+        bar.progress(job.fraction or 0.0, text=line)
+        if button.button("Cancel", key=f"cancel.{job.title}.{hash(job.key)}", width="stretch"):
+            RUNNER.cancel(session_id(), job.key)
+            st.rerun()
+
+    watch()
+
+
+def _over(job: BackgroundJob, preview: Callable[[Any], None] | None) -> None:
+    if job.preview is not None and preview is not None:
+        preview(job.preview)
+    if job.state == "failed":
+        st.error(plain(job.error))
+    elif job.state == "cancelled":
+        st.info(f"Cancelled after {job.seconds()[0]:.0f} s: {job.progress.note}.")
+    if st.button("Start again", key=f"again.{job.title}.{hash(job.key)}"):
+        RUNNER.retry(job.key)
+        st.rerun()

@@ -1,0 +1,123 @@
+"""Pictures, colour bars, bars of probabilities, captions and downloads, the same on every page."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from interpret.rendering import Pixels, Scale, colour_bar, png, scaled_up
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])")
+
+
+def plain(text: str) -> str:
+    """Text from files, made safe for places that read Markdown."""
+    return _MARKDOWN.sub(r"\\\1", text.replace("\n", " ")[:200])
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for people: three significant digits, thousands separated."""
+    if not np.isfinite(value):
+        return "not a number"
+    if value != 0 and (abs(value) >= 10**digits or abs(value) < 1e-3):
+        return f"{value:,.0f}" if abs(value) < 1e7 and abs(value) >= 10**digits else f"{value:.{digits - 1}e}"
+    return f"{value:.{digits}g}"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage; very small ones as "< 0.1 %"."""
+    return "< 0.1 %" if 0 < share < 0.001 else f"{share * 100:.1f} %"
+
+
+def picture(pixels: Pixels, caption: str, alt: str, width: int | str = "stretch") -> None:
+    """A picture with one line under it that says what it is of. Small pictures are enlarged in squares.
+
+    Args:
+        pixels: uint8 [height, width, 3].
+        caption: trusted Markdown; pass untrusted parts through `plain`.
+        alt: for screen readers; plain text.
+        width: in CSS pixels, or "stretch".
+    """
+    st.image(png(scaled_up(pixels, 224)), width=width, output_format="PNG", alt=alt)  # type: ignore[arg-type]
+    if caption:
+        st.caption(caption)
+
+
+def scale_bar(scale: Scale, palette: str, unit: str) -> None:
+    """A colour bar with its numbers and what they count."""
+    src = "data:image/png;base64," + _base64(png(colour_bar(palette)))
+    zero = "<span>0</span>" if scale.diverges else ""
+    st.html(
+        f'<div style="font-size:0.8rem;opacity:0.85" role="img" aria-label="Colour scale from {number(scale.low)} '
+        f'to {number(scale.high)}, {html.escape(unit)}">'
+        f'<img src="{src}" alt="" style="width:100%;height:10px;border-radius:2px;display:block">'
+        f'<div style="display:flex;justify-content:space-between"><span>{number(scale.low)}</span>{zero}'
+        f"<span>{html.escape(unit)}</span><span>{number(scale.high)}</span></div></div>"
+    )
+
+
+def _base64(data: bytes) -> str:
+    import base64
+
+    return base64.b64encode(data).decode("ascii")
+
+
+def probability_bars(rows: Sequence[tuple[str, float, float]], chosen: int = -1) -> None:
+    """Classes with their probability as bars and their score as a number; labels may be untrusted.
+
+    Args:
+        rows: (label, probability, score).
+        chosen: which row to mark, or -1.
+    """
+    lines = []
+    for index, (label, probability, score) in enumerate(rows):
+        weight = "600" if index == chosen else "400"
+        lines.append(
+            f'<tr><td style="padding:3px 10px 3px 0;font-weight:{weight};max-width:12rem;overflow:hidden;'
+            f'text-overflow:ellipsis;white-space:nowrap" title="{html.escape(label)}">{html.escape(label)}</td>'
+            '<td style="width:45%"><div style="background:color-mix(in srgb, currentColor 12%, transparent);'
+            'border-radius:2px"><div style="background:var(--st-primary-color, #2563a8);height:12px;border-radius:2px;'
+            f'width:{max(0.0, min(1.0, probability)) * 100:.2f}%"></div></div></td>'
+            f'<td style="text-align:right;padding-left:10px;white-space:nowrap">{percent(probability)}</td>'
+            f'<td style="text-align:right;padding-left:14px;white-space:nowrap;opacity:0.7">{score:.2f}</td></tr>'
+        )
+    st.html(
+        '<table style="width:100%;font-size:0.9rem;border-collapse:collapse"><thead>'
+        '<tr style="opacity:0.7;font-size:0.8rem"><th style="text-align:left;font-weight:400">class</th><th></th>'
+        '<th style="text-align:right;font-weight:400">probability</th>'
+        '<th style="text-align:right;font-weight:400">score</th></tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table>"
+    )
+
+
+def question(title: str, how_to_read: str) -> None:
+    """A page's title, and beside it, folded away, three sentences and an example on how to read it."""
+    words, help_text = st.columns([5, 1], vertical_alignment="center")
+    words.title(title, anchor=False)
+    with help_text.popover("How to read this", width="stretch"):
+        st.markdown(how_to_read)
+
+
+def download_values(
+    label: str, values: NDArray[np.float32], stem: str, manifest: Mapping[str, object], key: str
+) -> None:
+    """A button that hands out a zip with the raw values as `.npy` and a manifest that says what they are."""
+
+    def pack() -> bytes:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            raw = io.BytesIO()
+            np.save(raw, values)
+            archive.writestr(f"{stem}.npy", raw.getvalue())
+            archive.writestr("manifest.json", json.dumps({**manifest, "shape": list(values.shape)}, indent=2))
+        return buffer.getvalue()
+
+    st.download_button(label, pack, file_name=f"{stem}.zip", mime="application/zip", key=key, on_click="ignore")

@@ -1,0 +1,184 @@
+"""The frame around every page: navigation, the sidebar, the address bar, and what happens when something fails."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from interpret.architectures import architecture_keys
+from interpret.checkpoints import MAX_CHECKPOINT_BYTES
+from interpret.checkpoints import SUFFIXES as CHECKPOINT_SUFFIXES
+from interpret.checkpoints.pretrained import fetch_pretrained
+from interpret.errors import InterpretError
+from interpret.images import MAX_BYTES, SUFFIXES, InputImage
+from interpret.model import load_model
+from interpret.runtime import choose_runtime
+from ui.cache import MODELS, RESULTS, keep_upload
+from ui.controls import POLL_SECONDS, result_of
+from ui.display import plain
+from ui.jobs import RUNNER, session_id
+from ui.library import Offer, checkpoints_on_offer, picture_of, pictures_on_offer
+from ui.state import choose, selection, write_address
+
+PAGES = (
+    ("overview", "Overview", "", ":material/visibility:"),
+    ("activations", "Activations", "activation-maps", ":material/grid_view:"),
+    ("filters", "Filters", "filter-pictures", ":material/texture:"),
+    ("heatmaps", "Heatmaps", "class-heatmaps", ":material/local_fire_department:"),
+    ("latent_space", "Latent space", "latent-space", ":material/scatter_plot:"),
+)
+"""(file in pages/, title, path in the address, icon). A path differs from its file's stem on purpose: a page whose path
+equals it would run without this frame when its address is opened directly."""
+
+ICON = Path(__file__).with_name("icon.png")
+STYLE = """<style>
+.stMainBlockContainer { padding: 2.2rem 2.5rem 2rem }
+.stSidebar [data-testid="stSidebarUserContent"] { padding-bottom: 1rem }
+h1 { font-size: 1.5rem !important; padding: 0 !important }
+h3 { font-size: 1.05rem !important; padding: 0.2rem 0 !important }
+</style>"""
+
+_log = logging.getLogger("loupe")
+
+
+def show() -> None:
+    """Draws the frame and runs the page inside it."""
+    st.set_page_config("Loupe", layout="wide", page_icon=str(ICON))
+    st.html(STYLE)
+    st.logo(str(ICON), size="large")
+    selection()
+    pages = [
+        st.Page(f"pages/{file}.py", title=title, url_path=path, icon=icon, default=not path)
+        for file, title, path, icon in PAGES
+    ]
+    page = st.navigation(pages)
+    with st.sidebar:
+        guarded(_sidebar)
+    guarded(page.run)
+    write_address()
+
+
+def guarded(run: Callable[[], Any]) -> None:
+    """Runs a part of the screen; an `InterpretError` becomes its sentence, anything else a reference to the log."""
+    try:
+        run()
+    except InterpretError as error:
+        st.error(plain(str(error)))
+    except Exception as error:  # the last line of defence: a page must not show a traceback
+        if type(error).__module__.startswith("streamlit"):
+            raise
+        reference = uuid.uuid4().hex[:6]
+        _log.exception("page failed, reference %s", reference)
+        st.error(f"Something went wrong in Loupe. The server's log has the details under the reference {reference}.")
+
+
+def _sidebar() -> None:
+    _pick("Checkpoint", "checkpoint", checkpoints_on_offer(selection().checkpoint))
+    with st.expander("Bring another checkpoint"):
+        _upload_checkpoint()
+        _fetch()
+    _pick("Picture", "picture", pictures_on_offer(selection().picture))
+    _upload_picture()
+    try:
+        current = picture_of(selection().picture)
+        st.image(current.pixels, width=120, output_format="PNG", alt=f"The chosen picture, {current.name}")
+    except InterpretError as error:
+        st.error(plain(str(error)))
+    _jobs()
+
+
+def _pick(title: str, what: str, offers: list[Offer]) -> None:
+    keys = [offer.key for offer in offers]
+    titles = {offer.key: offer.title for offer in offers}
+    current = getattr(selection(), what)
+    if current not in keys:
+        keys.append(current)
+        titles[current] = f"{current.rpartition('/')[2][:40]} (not found)"
+    widget = f"sidebar.{what}"
+    if st.session_state.get(f"{widget}.of") != current:
+        st.session_state[widget] = current
+    st.session_state[f"{widget}.of"] = current
+    chosen = st.selectbox(title, keys, format_func=lambda key: titles.get(key, key), key=widget)
+    if chosen != current:
+        choose(**{what: chosen})
+        st.session_state[f"{widget}.of"] = chosen
+
+
+def _upload_checkpoint() -> None:
+    kinds = [suffix.lstrip(".") for suffix in CHECKPOINT_SUFFIXES]
+    file = st.file_uploader("Upload a checkpoint", type=kinds, key="upload.checkpoint")
+    architecture_key = st.selectbox(
+        "Architecture",
+        ["", *architecture_keys()],
+        format_func=lambda key: key or "recognise it from the tensors",
+        help="Only needed where a file is not recognised.",
+    )
+    if file is None or st.session_state.get("upload.checkpoint.seen") == (file.file_id, architecture_key):
+        return
+    st.session_state["upload.checkpoint.seen"] = (file.file_id, architecture_key)
+    if file.size > MAX_CHECKPOINT_BYTES:
+        st.error(f"Checkpoints may have up to {MAX_CHECKPOINT_BYTES >> 30} GiB.")
+        return
+    data = file.getvalue()
+    with st.spinner("Reading the checkpoint"):
+        model = load_model(data, name=file.name, arch=architecture_key or None)
+    key = f"upload/{keep_upload(file.name, data)}"
+    MODELS.put(key, model)
+    choose(checkpoint=key)
+    st.rerun()
+
+
+def _fetch() -> None:
+    names = [key for key in architecture_keys() if not key.startswith("cifar")]
+    asked = st.selectbox("Or fetch published weights", names, index=names.index("resnet18"), key="fetch.name")
+    if st.button("Download", key="fetch.go", help="Fetched from the publisher and kept on this machine."):
+        st.session_state["fetch.asked"] = asked
+    wanted = st.session_state.get("fetch.asked")
+    if wanted:
+        path = result_of("fetch", ("fetch", wanted), f"Fetching {wanted}", lambda: fetch_pretrained(wanted))
+        if path is not None:
+            del st.session_state["fetch.asked"]
+            choose(checkpoint=f"fetched/{path.name}")
+            st.rerun()
+
+
+def _upload_picture() -> None:
+    kinds = [suffix.lstrip(".") for suffix in SUFFIXES]
+    file = st.file_uploader("Upload or paste a picture", type=kinds, key="upload.picture")
+    if file is None or st.session_state.get("upload.picture.seen") == file.file_id:
+        return
+    st.session_state["upload.picture.seen"] = file.file_id
+    if file.size >= MAX_BYTES:
+        st.error("Pictures must be under 64 MiB.")
+        return
+    data = file.getvalue()
+    image = InputImage.from_bytes(data, file.name)
+    key = f"upload/{keep_upload(file.name, data)}"
+    RESULTS.put(("picture", key), image)
+    choose(picture=key)
+    st.rerun()
+
+
+def _jobs() -> None:
+    running = RUNNER.of(session_id())
+
+    @st.fragment(run_every=POLL_SECONDS * 2 if running else None)
+    def watch() -> None:
+        for job in RUNNER.of(session_id()):
+            share = job.fraction
+            text, button = st.columns([4, 1], vertical_alignment="center")
+            text.progress(share or 0.0, text=f"{job.title}" + (f" · {share:.0%}" if share is not None else " · ..."))
+            if button.button("", icon=":material/close:", key=f"stop.{hash(job.key)}", help=f"Cancel: {job.title}"):
+                RUNNER.cancel(session_id(), job.key)
+        runtime = choose_runtime()
+        memory = runtime.memory()
+        used = f" · {memory.used / 2**30:.1f} of {memory.total / 2**30:.0f} GiB" if memory else ""
+        st.caption(f"{runtime.title}{used}")
+
+    st.divider()
+    watch()

@@ -1,0 +1,121 @@
+"""Checkpoints, pictures and data sets on offer, and how a key becomes the thing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from interpret.checkpoints import SUFFIXES
+from interpret.checkpoints.pretrained import download_folder
+from interpret.datasets import PictureSource, open_source, sample_names, sample_picture
+from interpret.datasets.sources import open_archive, shapes_source
+from interpret.errors import BadInput
+from interpret.images import InputImage
+from interpret.model import LoadedModel, load_model
+from ui.cache import MODELS, RESULTS, UPLOADS
+
+BUNDLED = Path(__file__).parent.parent / "checkpoints"
+SHAPES = {"shapes": "Shapes: 2,000 drawn pictures", "shapes-tagged": "Shapes, stars tagged: 2,000 pictures"}
+_GONE = "The uploaded file is no longer in memory (the server was restarted or needed room). Upload it again."
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Something to choose: its key in the address, and its title; titles are untrusted text."""
+
+    key: str
+    title: str
+
+
+def checkpoints_on_offer(current: str) -> list[Offer]:
+    """The files of `checkpoints/`, the fetched ones, and the current one if it was uploaded."""
+    offers = [Offer(f"bundled/{file.name}", file.stem) for file in _files(BUNDLED)]
+    offers += [Offer(f"fetched/{file.name}", f"{file.stem} (pretrained)") for file in _files(download_folder())]
+    return offers + _upload_offer(current)
+
+
+def pictures_on_offer(current: str) -> list[Offer]:
+    """The sample pictures, and the current one if it was uploaded."""
+    return [Offer(f"sample/{name}", name) for name in sample_names()] + _upload_offer(current)
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES and file.is_file())
+
+
+def _upload_offer(current: str) -> list[Offer]:
+    if not current.startswith("upload/"):
+        return []
+    found = UPLOADS.get(current.removeprefix("upload/"))
+    return [Offer(current, found[0] if found else "upload (gone)")]
+
+
+def model_of(key: str) -> LoadedModel:
+    """The network of a checkpoint's key, loaded once and shared.
+
+    Raises:
+        BadInput: no such key, or an upload that is gone.
+        BadCheckpoint: the file cannot be used.
+    """
+    kind, _, name = key.partition("/")
+    if kind == "upload":
+        found = UPLOADS.get(name)
+        if found is None:
+            raise BadInput(_GONE)
+        return MODELS.get_or_make(key, lambda: load_model(found[1], name=found[0]))
+    folder = {"bundled": BUNDLED, "fetched": download_folder()}.get(kind)
+    path = next((file for file in _files(folder) if file.name == name), None) if folder else None
+    if path is None:
+        raise BadInput(f'Checkpoint "{name or key}" is not in the library. Choose one in the sidebar.')
+    stamp = path.stat()
+    return MODELS.get_or_make((key, stamp.st_size, stamp.st_mtime_ns), lambda: load_model(path))
+
+
+def picture_of(key: str) -> InputImage:
+    """The picture of a key.
+
+    Raises:
+        BadInput: no such key, an upload that is gone, or no usable picture.
+    """
+    kind, _, name = key.partition("/")
+    if kind == "sample":
+        return RESULTS.get_or_make(("picture", key), lambda: sample_picture(name))
+    found = UPLOADS.get(name) if kind == "upload" else None
+    if found is None:
+        raise BadInput(_GONE if kind == "upload" else f'Picture "{key}" is not in the library.')
+    return RESULTS.get_or_make(("picture", key), lambda: InputImage.from_bytes(found[1], found[0]))
+
+
+def data_title(key: str) -> str:
+    """A data set for people; untrusted text."""
+    if key.startswith("upload/"):
+        found = UPLOADS.get(key.removeprefix("upload/"))
+        return str(found[0]) if found else "upload (gone)"
+    return SHAPES.get(key, key.rpartition("/")[2])
+
+
+def data_of(key: str, limit: int) -> Callable[[], PictureSource]:
+    """How to open a data set: "shapes", "shapes-tagged", "path/FOLDER", "path/FILE.zip" or "upload/DIGEST".
+
+    Args:
+        key: of the data set.
+        limit: at most so many pictures, spread evenly over it.
+    """
+
+    def open_it() -> PictureSource:
+        if key in SHAPES:
+            return shapes_source(min(2000, limit), tags=key == "shapes-tagged")
+        kind, _, name = key.partition("/")
+        if kind == "upload":
+            found = UPLOADS.get(name)
+            if found is None:
+                raise BadInput(_GONE)
+            return open_archive(found[1], found[0]).first(limit)
+        if kind != "path":
+            raise BadInput(f'Data set "{key}" is not in the library. Choose one above.')
+        return open_source(name).first(limit)
+
+    return open_it

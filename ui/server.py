@@ -1,0 +1,85 @@
+"""What the web server does besides Streamlit's pages: thumbnails of data sets, and security headers on every answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ui.cache import BoundedStore
+
+THUMBNAILS = BoundedStore(entries=16, max_bytes=512 * 2**20)
+"""Tuples of JPEG bytes by the digest of an embedding."""
+
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self' data: blob:",
+        "worker-src 'self' blob:",
+        "frame-src 'self' data: blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+    )
+)
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+async def thumbnail(request: Request) -> Response:
+    """The picture of one point: `/thumbnails/DIGEST/INDEX`."""
+    pictures = THUMBNAILS.get(request.path_params["digest"])
+    index = request.path_params["index"]
+    if pictures is None or not 0 <= index < len(pictures):
+        return Response("There is no such picture.", status_code=404, media_type="text/plain")
+    return Response(pictures[index], media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+
+
+class SecurityHeaders:
+    """Adds the headers to every HTTP answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                names = {name for name, _ in HEADERS}
+                kept = [pair for pair in message.get("headers", []) if pair[0].lower() not in names]
+                message = {**message, "headers": [*kept, *HEADERS]}
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+def _warm_up() -> None:
+    """Imports and loads what the first screen needs, so that the first visitor does not wait for it."""
+    from interpret.heatmaps import heatmap
+    from ui.library import model_of, picture_of
+    from ui.state import Selection
+
+    heatmap(model_of(Selection().checkpoint), picture_of(Selection().picture))
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """Warms up in the background while the server starts."""
+    threading.Thread(target=_warm_up, name="loupe-warm-up", daemon=True).start()
+    yield
+
+
+ROUTES = [Route("/thumbnails/{digest:str}/{index:int}", thumbnail)]
+MIDDLEWARE = [Middleware(SecurityHeaders)]

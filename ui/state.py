@@ -1,0 +1,81 @@
+"""What a person has chosen, in one typed value, and its twin in the address bar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import streamlit as st
+
+_KEY = "selection"
+_WRITTEN = "selection_written"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One person's choices. Everything but the page, which the path of the address names.
+
+    Attributes:
+        checkpoint: key of a checkpoint in the library.
+        picture: key of a picture in the library.
+        layer: dotted name, or "" for the network's default.
+        channel: number in the layer.
+        target: class index, or -1 for the predicted class.
+        method: key of a heatmap method.
+        data: key of a data set in the library.
+    """
+
+    checkpoint: str = "bundled/shapes-clean.safetensors"
+    picture: str = "sample/heart"
+    layer: str = ""
+    channel: int = 0
+    target: int = -1
+    method: str = "grad-cam"
+    data: str = "shapes"
+
+
+def selection() -> Selection:
+    """This session's choices. A new address (a deep link, the Back button) replaces them."""
+    chosen: Selection = st.session_state.get(_KEY, Selection())
+    asked = dict(st.query_params)
+    if asked and asked != st.session_state.get(_WRITTEN):
+        chosen = parse(asked, chosen if _KEY in st.session_state else Selection())
+        st.session_state[_KEY] = chosen
+        st.session_state[_WRITTEN] = asked
+    return chosen
+
+
+def choose(**changes: Any) -> Selection:
+    """The choices with some of them changed, from now on. Another checkpoint or layer forgets what no longer fits."""
+    before = selection()
+    if changes.get("checkpoint", before.checkpoint) != before.checkpoint:
+        changes = {"layer": "", "channel": 0, "target": -1, **changes}
+    elif changes.get("layer", before.layer) != before.layer:
+        changes = {"channel": 0, **changes}
+    after = replace(before, **changes)
+    st.session_state[_KEY] = after
+    return after
+
+
+def write_address() -> None:
+    """Puts the choices into the address bar, so that it restores the screen."""
+    written = {field.name: str(getattr(selection(), field.name)) for field in fields(Selection)}
+    if dict(st.query_params) != written:
+        st.query_params.from_dict(written)
+    st.session_state[_WRITTEN] = written
+
+
+def parse(asked: Mapping[str, str], otherwise: Selection) -> Selection:
+    """The choices an address asks for; what it does not name, or names wrongly, stays as it is in `otherwise`."""
+    changes: dict[str, Any] = {}
+    for field in fields(Selection):
+        if field.name not in asked:
+            continue
+        value = asked[field.name][:400]
+        if field.type == "int":
+            if value.lstrip("-").isdigit() and len(value) < 10:
+                changes[field.name] = int(value)
+        else:
+            changes[field.name] = value
+    return replace(otherwise, **changes)

@@ -1,0 +1,63 @@
+"""A network and its load report as rows for a table."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from interpret.model import LoadedModel
+from ui.display import plain
+
+
+def layer_table(model: LoadedModel) -> pd.DataFrame:
+    """One row per layer, in the order of execution."""
+    rows = [
+        {
+            "layer": layer.name,
+            "kind": layer.kind,
+            "output": " × ".join(f"{side:,}" for side in layer.shape),
+            "stride": f"{layer.stride} px" if layer.stride else "",
+            "parameters": layer.parameters,
+        }
+        for layer in model.layers
+    ]
+    return pd.DataFrame(rows)
+
+
+def load_sentence(model: LoadedModel) -> str:
+    """The load report in one sentence, as Markdown."""
+    report = model.report
+    extras = [
+        f"{len(names):,} {word}"
+        for names, word in (
+            (report.missing, "missing"),
+            (report.unexpected, "left over"),
+            (report.reshaped, "of another shape"),
+            (report.not_finite, "with values that are not numbers"),
+        )
+        if names
+    ]
+    rest = ", ".join(extras) or "nothing missing, nothing left over"
+    return f"{plain(model.name)}: {report.matched:,} tensors matched, {rest}"
+
+
+def report_table(model: LoadedModel) -> pd.DataFrame:
+    """The whole load report, what and value."""
+    report, steps = model.report, model.preprocess
+    considered = ", ".join(f"{key} ({differing:,} tensors differ)" for key, differing in report.candidates)
+    rows = {
+        "file": model.name,
+        "architecture": f"{model.architecture.key} ({model.architecture.library})",
+        "architectures considered": considered,
+        "tensors matched": f"{report.matched:,}",
+        "missing": ", ".join(report.missing) or "none",
+        "left over": ", ".join(report.unexpected) or "none",
+        "of another shape": ", ".join(report.reshaped) or "none",
+        "with NaN or infinity": ", ".join(report.not_finite) or "none",
+        "taken out of": report.wrapper or "the top level",
+        "prefixes taken off": ", ".join(report.prefixes) or "none",
+        "input": f"{steps.size[1]} × {steps.size[0]} px, {steps.channels} channels, shortest side first resized to "
+        f"{steps.resize or 'nothing (squashed)'}, {steps.interpolation}",
+        "mean and standard deviation": f"{steps.mean}, {steps.std}",
+        "loaded in": f"{report.seconds:.2f} s",
+    }
+    return pd.DataFrame({"what": list(rows), "value": list(rows.values())})
