@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from interpret.activations import activations
-from interpret.errors import BadInput
+from interpret.channels import channel_numbers
 from interpret.filters import FilterImages, FilterParams, filter_images
 from interpret.rendering import grid
 from ui.cache import RESULTS
@@ -27,7 +27,7 @@ question(
     "reaches. **Example:** stripes in one direction for an early filter, feathers or eyes for a late one; a picture "
     "that stays grey says the ascent found nothing.",
 )
-columns = st.columns([4, 2, 1.4], vertical_alignment="bottom")
+columns = st.columns([3.2, 2.4, 1.4], vertical_alignment="bottom")
 with columns[0]:
     layer = pick_layer(model, lambda layer: layer.layout != "other", "has no channels to draw.")
 with columns[1]:
@@ -49,24 +49,12 @@ with st.expander("Settings"):
         other = settings(FilterParams, "filters", ("learning_rate", "seed"))
 params = FilterParams(steps=steps, learning_rate=other.learning_rate, seed=other.seed)
 
-
-def numbers(text: str) -> tuple[int, ...]:
-    """Channel numbers from "0-7, 12"."""
-    found: list[int] = []
-    for part in text.replace(" ", "").split(","):
-        first, _, last = part.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()) or int(last or first) - int(first) > 4096:
-            raise BadInput(f'"{text}" names no channels; write numbers and ranges, as in "0-7, 12".')
-        found += range(int(first), int(last or first) + 1)
-    return tuple(dict.fromkeys(found))
-
-
 maps = RESULTS.get_or_make(
     ("activations", model.digest, image.digest, layer.name), lambda: activations(model, image, [layer.name])[0]
 )
 means = maps.values.mean((1, 2))
 if which == "choose":
-    channels = numbers(written)
+    channels = channel_numbers(written, layer.channels)
 elif which == "first 16":
     channels = tuple(range(min(16, layer.channels)))
 else:
@@ -89,13 +77,12 @@ if drawn is not None:
     for start in range(0, len(channels), PER_ROW):
         row = st.columns(PER_ROW, gap="small")
         for cell, index in zip(row, range(start, min(start + PER_ROW, len(channels))), strict=False):
+            channel = drawn.channels[index]
             with cell:
-                number_here = drawn.channels[index]
                 picture(
                     (drawn.pictures[index] * 255).round().astype(np.uint8),
-                    f"**{number_here}** reaches {number(float(drawn.reached[index]))}, "
-                    f"your picture {number(float(means[number_here]))}",
-                    f"Picture that excites channel {number_here} of {layer.name}",
+                    f"**{channel}** reaches {number(float(drawn.reached[index]))}, yours {number(float(means[channel]))}",
+                    f"Picture that excites channel {channel} of {layer.name}",
                 )
     words, buttons = st.columns([3, 1.4], vertical_alignment="center")
     with words:

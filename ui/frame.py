@@ -111,7 +111,9 @@ def _pick(title: str, what: str, offers: list[Offer]) -> None:
 
 def _upload_checkpoint() -> None:
     kinds = [suffix.lstrip(".") for suffix in CHECKPOINT_SUFFIXES]
-    file = st.file_uploader("Upload a checkpoint", type=kinds, key="upload.checkpoint")
+    file = st.file_uploader(
+        "Upload a checkpoint", type=kinds, key="upload.checkpoint", max_upload_size=MAX_CHECKPOINT_BYTES >> 20
+    )
     architecture_key = st.selectbox(
         "Architecture",
         ["", *architecture_keys()],
@@ -121,9 +123,6 @@ def _upload_checkpoint() -> None:
     if file is None or st.session_state.get("upload.checkpoint.seen") == (file.file_id, architecture_key):
         return
     st.session_state["upload.checkpoint.seen"] = (file.file_id, architecture_key)
-    if file.size > MAX_CHECKPOINT_BYTES:
-        st.error(f"Checkpoints may have up to {MAX_CHECKPOINT_BYTES >> 30} GiB.")
-        return
     data = file.getvalue()
     with st.spinner("Reading the checkpoint"):
         model = load_model(data, name=file.name, arch=architecture_key or None)
@@ -149,13 +148,12 @@ def _fetch() -> None:
 
 def _upload_picture() -> None:
     kinds = [suffix.lstrip(".") for suffix in SUFFIXES]
-    file = st.file_uploader("Upload or paste a picture", type=kinds, key="upload.picture")
+    file = st.file_uploader(
+        "Upload or paste a picture", type=kinds, key="upload.picture", max_upload_size=MAX_BYTES >> 20
+    )
     if file is None or st.session_state.get("upload.picture.seen") == file.file_id:
         return
     st.session_state["upload.picture.seen"] = file.file_id
-    if file.size >= MAX_BYTES:
-        st.error("Pictures must be under 64 MiB.")
-        return
     data = file.getvalue()
     image = InputImage.from_bytes(data, file.name)
     key = f"upload/{keep_upload(file.name, data)}"

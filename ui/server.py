@@ -12,8 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.runtime.pages_manager import PagesManager
 
 from ui.cache import BoundedStore
+
+PagesManager.uses_pages_directory = False  # or the first deep link of a fresh server finds no such page
 
 THUMBNAILS = BoundedStore(entries=16, max_bytes=512 * 2**20)
 """Tuples of JPEG bytes by the digest of an embedding."""
@@ -46,6 +49,14 @@ async def thumbnail(request: Request) -> Response:
     if pictures is None or not 0 <= index < len(pictures):
         return Response("There is no such picture.", status_code=404, media_type="text/plain")
     return Response(pictures[index], media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+
+
+async def not_here(request: Request) -> Response:
+    """What Streamlit's front end asks below a page's path, to learn whether the app lies there. It does not.
+
+    An answer of 300 says so like a 404 would, but leaves no error in the browser's console.
+    """
+    return Response(status_code=300)
 
 
 class SecurityHeaders:
@@ -81,5 +92,9 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     yield
 
 
-ROUTES = [Route("/thumbnails/{digest:str}/{index:int}", thumbnail)]
+ROUTES = [
+    Route("/thumbnails/{digest:str}/{index:int}", thumbnail),
+    Route("/{page:str}/_stcore/health", not_here),
+    Route("/{page:str}/_stcore/host-config", not_here),
+]
 MIDDLEWARE = [Middleware(SecurityHeaders)]

@@ -1,0 +1,101 @@
+"""The command line: `python -m interpret COMMAND`, a thin layer over the package's functions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from interpret.errors import BadInput, InterpretError
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message[:1].upper()}{message[1:]}. Try {self.prog} --help.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands, whose `run` default is the command's function."""
+    from interpret import commands
+
+    everything = _Parser(add_help=False)
+    everything.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    network = _Parser(add_help=False, parents=[everything])
+    network.add_argument("checkpoint", metavar="CKPT", help=".safetensors, .pt, .pth, .th, .bin, .ckpt or .tar")
+    network.add_argument("--arch", metavar="KEY", help="the architecture, where it is not to be recognised")
+    network.add_argument("--labels", metavar="FILE", help="class names: one a line, or JSON")
+    network.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+
+    root = _Parser(prog="python -m interpret", description="See inside any CNN.")
+    found = root.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, help_text: str, parent: _Parser, run: Any) -> _Parser:
+        made = found.add_parser(name, help=help_text, description=help_text, parents=[parent])
+        made.set_defaults(run=run)
+        return made
+
+    command("inspect", "architecture, classes, layers and load report", network, commands.inspect)
+    predict = command("predict", "the most probable classes of pictures", network, commands.predict)
+    predict.add_argument("images", metavar="IMAGE", nargs="+")
+    predict.add_argument("--top", type=int, default=5, help="how many classes (5)")
+
+    maps = command("activations", "all channels of a layer for a picture", network, commands.save_activations)
+    maps.add_argument("image", metavar="IMAGE")
+    maps.add_argument("--layer", required=True, metavar="NAME")
+    maps.add_argument("--out", required=True, metavar="DIR")
+
+    heat = command("heatmap", "which places spoke for a class", network, commands.save_heatmaps)
+    heat.add_argument("images", metavar="IMAGE", nargs="+")
+    heat.add_argument("--method", default="grad-cam", metavar="KEY")
+    heat.add_argument("--layer", metavar="NAME", help="the last spatial layer before pooling if not given")
+    heat.add_argument("--target", metavar="CLASS", help="index or label; the predicted class if not given")
+    heat.add_argument("--out", required=True, metavar="DIR")
+
+    filters = command("filters", "pictures that excite channels, by gradient ascent", network, commands.save_filters)
+    filters.add_argument("--layer", required=True, metavar="NAME")
+    filters.add_argument("--channels", default="0-15", metavar="LIST", help='such as "0-15" or "3,7,12-20" (0-15)')
+    filters.add_argument("--steps", type=int, default=128, help="ascent steps (128)")
+    filters.add_argument("--seed", type=int, default=0)
+    filters.add_argument("--out", required=True, metavar="DIR")
+
+    embed = command("embed", "the vectors of a data set at a layer", network, commands.save_embedding)
+    embed.add_argument("data", metavar="DATA", help='folder, .zip, "shapes" or "shapes:500"')
+    embed.add_argument("--layer", metavar="NAME", help="the last spatial layer before pooling if not given")
+    embed.add_argument("--out", required=True, metavar="RUN")
+
+    project = command("project", "a map of an embedded data set", everything, commands.save_projection)
+    project.add_argument("run_folder", metavar="RUN")
+    project.add_argument("--method", default="umap", metavar="KEY")
+    project.add_argument("--neighbors", type=int, default=15)
+    project.add_argument("--min-dist", type=float, default=0.1)
+    project.add_argument("--metric", default="euclidean", choices=("euclidean", "cosine"))
+    project.add_argument("--seed", type=int, default=0)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. The exit code is 0; 2 after an error, said in one sentence; 130 when interrupted."""
+    try:
+        options = parser().parse_args(arguments)
+        answer, text = options.run(options)
+        print(json.dumps(answer, allow_nan=False) if options.json else text)
+        return 0
+    except InterpretError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        where = f" {Path(error.filename)}" if error.filename else ""
+        print(f"The file system refused{where}: {error.strerror or error}.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Channel numbers as people write them."""
+
+from __future__ import annotations
+
+from interpret.errors import BadInput
+
+
+def channel_numbers(text: str, channels: int) -> tuple[int, ...]:
+    """The channels of a text such as "0-7, 12", each once, in the order written; a range is cut at the last channel.
+
+    Args:
+        text: numbers and ranges with both ends in, separated by commas.
+        channels: how many the layer has.
+
+    Raises:
+        BadInput: no such text, or a channel that does not exist.
+    """
+    found: list[int] = []
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or len(part) > 16:
+            raise BadInput(f'"{text}" names no channels; write numbers and ranges, as in "0-7,12".')
+        if int(first) >= channels:
+            raise BadInput(f"Channel {first} does not exist; the layer has channels 0 to {channels - 1}.")
+        found += range(int(first), min(int(last or first), channels - 1) + 1)
+    if not found:
+        raise BadInput(f'"{text}" names no channels; write numbers and ranges, as in "0-7,12".')
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,339 @@
+"""What the commands do: each returns (answer for --json, text for people)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from interpret.activations import activations
+from interpret.channels import channel_numbers
+from interpret.datasets import open_source
+from interpret.errors import BadInput
+from interpret.filters import FilterParams, filter_images
+from interpret.heatmaps import heatmap
+from interpret.images import InputImage
+from interpret.jobs import Job, Progress, T, complete
+from interpret.latent import ProjectionParams, embed, project
+from interpret.model import LoadedModel, load_model
+from interpret.rendering import Scale, colour, grid, overlay, png, scaled_up
+
+Answer = tuple[dict[str, Any], str]
+
+
+def inspect(options: argparse.Namespace) -> Answer:
+    """Architecture, classes, layers and load report."""
+    model = _model(options)
+    report = model.report
+    answer = {
+        "checkpoint": model.name,
+        "architecture": model.architecture.key,
+        "title": model.architecture.title,
+        "library": model.architecture.library,
+        "classes": len(model.labels),
+        "labels": list(model.labels),
+        "parameters": model.parameters,
+        "default_layer": model.default_layer.name,
+        "input": {
+            "size": list(model.preprocess.size),
+            "resize": model.preprocess.resize,
+            "interpolation": model.preprocess.interpolation,
+            "mean": list(model.preprocess.mean),
+            "std": list(model.preprocess.std),
+            "channels": model.preprocess.channels,
+        },
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "shape": list(layer.shape),
+                "parameters": layer.parameters,
+                "stride": layer.stride,
+                "spatial": layer.is_spatial,
+            }
+            for layer in model.layers
+        ],
+        "report": {
+            "matched": report.matched,
+            "missing": list(report.missing),
+            "unexpected": list(report.unexpected),
+            "reshaped": list(report.reshaped),
+            "prefixes": list(report.prefixes),
+            "wrapper": report.wrapper,
+            "candidates": [{"architecture": key, "differences": count} for key, count in report.candidates],
+            "not_finite": list(report.not_finite),
+            "seconds": round(report.seconds, 3),
+        },
+    }
+    lines = [
+        f"{model.name}: {model.architecture.title} ({model.architecture.key}, {model.architecture.library})",
+        f"{len(model.labels):,} classes, {model.parameters:,} parameters, "
+        f"input {model.preprocess.size[1]} x {model.preprocess.size[0]} px",
+        f"{report.matched:,} tensors matched, {len(report.missing)} missing, {len(report.unexpected)} left over, "
+        f"{len(report.reshaped)} reshaped" + (f"; prefixes {', '.join(report.prefixes)}" if report.prefixes else ""),
+        "",
+    ]
+    wide = max(len(layer.name) for layer in model.layers)
+    for layer in model.layers:
+        shape = " x ".join(str(side) for side in layer.shape)
+        lines.append(f"{layer.name:<{wide}}  {layer.kind:<24} {shape:<18} {layer.parameters:>12,}")
+    return answer, "\n".join(lines)
+
+
+def predict(options: argparse.Namespace) -> Answer:
+    """The most probable classes of each picture."""
+    if options.top < 1:
+        raise BadInput(f"--top must be at least 1; found {options.top}.")
+    model = _model(options)
+    images = [InputImage.from_path(path) for path in options.images]
+    found, lines = [], []
+    for path, prediction in zip(options.images, model.predict(images), strict=True):
+        top = [
+            {
+                "class": index,
+                "label": model.labels[index],
+                "score": _number(prediction.scores[index]),
+                "probability": _number(prediction.probabilities[index]),
+            }
+            for index in prediction.top(options.top)
+        ]
+        found.append({"image": path, "top": top})
+        lines.append(path)
+        lines += [f"  {prediction.probabilities[row['class']]:>7.2%}  {row['label']} ({row['class']})" for row in top]
+    return {"predictions": found}, "\n".join(lines)
+
+
+def save_activations(options: argparse.Namespace) -> Answer:
+    """`activations.npy` [channels, rows, columns], `activations.png` and `manifest.json`."""
+    model = _model(options)
+    image = InputImage.from_path(options.image)
+    maps = activations(model, image, [options.layer])[0]
+    folder = _folder(options.out)
+    np.save(folder / "activations.npy", maps.values)
+    scale = Scale.suited(maps.values)
+    name = "blue-red" if scale.diverges else "viridis"
+    pixels = [scaled_up(colour(channel, scale, name), 32) for channel in maps.values[:1024]]
+    (folder / "activations.png").write_bytes(png(grid(pixels)))
+    answer = _finish(
+        folder,
+        model,
+        command="activations",
+        images=[{"image": options.image, "digest": image.digest}],
+        layer=options.layer,
+        axes=["channels", "rows", "columns"],
+        shape=list(maps.values.shape),
+        scale={"low": _number(scale.low), "high": _number(scale.high), "palette": name},
+    )
+    return answer, f"{maps.values.shape[0]} channels of {options.layer} written to {folder}"
+
+
+def save_heatmaps(options: argparse.Namespace) -> Answer:
+    """Per picture `STEM.heatmap.npy` [rows, columns] and `STEM.overlay.png`; `manifest.json`."""
+    model = _model(options)
+    folder = _folder(options.out)
+    written: list[dict[str, Any]] = []
+    for path, stem in zip(options.images, _stems(options.images), strict=True):
+        image = InputImage.from_path(path)
+        result = heatmap(model, image, method=options.method, layer=options.layer, target=options.target)
+        np.save(folder / f"{stem}.heatmap.npy", result.values)
+        laid = overlay(model.preprocess.seen(image), result.values, Scale.positive(result.values))
+        (folder / f"{stem}.overlay.png").write_bytes(png(laid))
+        written.append(
+            {
+                "image": path,
+                "digest": image.digest,
+                "heatmap": f"{stem}.heatmap.npy",
+                "overlay": f"{stem}.overlay.png",
+                "layer": result.layer.name,
+                "target": result.target,
+                "label": model.labels[result.target],
+                "score": _number(result.score),
+                "probability": _number(result.probability),
+                "says": result.says,
+            }
+        )
+    answer = _finish(folder, model, command="heatmap", method=options.method, axes=["rows", "columns"], images=written)
+    return answer, f"{len(written)} heatmaps written to {folder}"
+
+
+def save_filters(options: argparse.Namespace) -> Answer:
+    """`filters.npy` [channels, height, width, 3] in 0..1, `filters.png` and `manifest.json`."""
+    model = _model(options)
+    channels = channel_numbers(options.channels, model.layer(options.layer).channels)
+    params = FilterParams(steps=options.steps, seed=options.seed)
+    drawn = _driven(filter_images(model, options.layer, channels, params), options)
+    folder = _folder(options.out)
+    np.save(folder / "filters.npy", drawn.pictures)
+    (folder / "filters.png").write_bytes(png(grid((drawn.pictures * 255).round().astype(np.uint8))))
+    answer = _finish(
+        folder,
+        model,
+        command="filters",
+        layer=options.layer,
+        channels=list(drawn.channels),
+        reached=[_number(value) for value in drawn.reached],
+        axes=["channels", "height", "width", "rgb"],
+        parameters={"steps": params.steps, "learning_rate": params.learning_rate, "seed": params.seed},
+    )
+    return answer, f"{len(channels)} filter pictures of {options.layer} written to {folder}"
+
+
+def save_embedding(options: argparse.Namespace) -> Answer:
+    """A run folder: `embedding.npy` [pictures, d], `index.parquet` in the same order, `manifest.json`."""
+    model = _model(options)
+    source = open_source(options.data)
+    embedded = _driven(embed(model, source, options.layer), options)
+    folder = _folder(options.out)
+    np.save(folder / "embedding.npy", embedded.vectors)
+    _write_index(
+        folder,
+        {
+            "path": list(embedded.names),
+            "label": [embedded.classes[i] if i >= 0 else None for i in embedded.labels],
+            "prediction": [int(index) for index in embedded.predictions],
+            "predicted_label": [model.labels[index] for index in embedded.predictions],
+            "confidence": [float(value) for value in embedded.confidences],
+        },
+    )
+    answer = _finish(
+        folder,
+        model,
+        command="embed",
+        data=options.data,
+        data_digest=source.digest,
+        layer=embedded.layer.name,
+        pictures=len(embedded.names),
+        classes=list(embedded.classes),
+        skipped=[{"image": name, "reason": reason} for name, reason in embedded.skipped],
+        axes=["pictures", "dimensions"],
+        shape=list(embedded.vectors.shape),
+    )
+    broken = f", {len(embedded.skipped)} broken ones skipped" if embedded.skipped else ""
+    return answer, f"{len(embedded.names):,} pictures embedded at {embedded.layer.name}{broken}: {folder}"
+
+
+def save_projection(options: argparse.Namespace) -> Answer:
+    """`projection.npy` [pictures, 2], in the order of the run's index, and `projection.json`."""
+    folder = Path(options.run_folder)
+    if not (folder / "embedding.npy").is_file() or not (folder / "manifest.json").is_file():
+        raise BadInput(
+            f'"{folder}" is no finished run folder. Make one with: python -m interpret embed CKPT DATA --out RUN'
+        )
+    try:
+        vectors = np.load(folder / "embedding.npy", allow_pickle=False)
+    except ValueError as error:
+        raise BadInput(f'"{folder / "embedding.npy"}" is damaged: {error}.') from None
+    params = ProjectionParams(options.neighbors, options.min_dist, options.metric, options.seed)
+    result = _driven(project(vectors, options.method, params), options)
+    _save_renamed(folder / "projection.npy", result.points)
+    answer = {
+        "command": "project",
+        "method": result.method,
+        "parameters": {
+            "neighbors": params.neighbors,
+            "min_dist": params.min_dist,
+            "metric": params.metric,
+            "seed": params.seed,
+        },
+        "axes": ["pictures", "xy"],
+        "shape": list(result.points.shape),
+        "versions": _versions(),
+    }
+    (folder / "projection.json").write_text(json.dumps(answer, indent=2), encoding="utf-8")
+    return {**answer, "out": str(folder)}, f"{result.method} of {len(vectors):,} pictures written to {folder}"
+
+
+def _model(options: argparse.Namespace) -> LoadedModel:
+    return load_model(options.checkpoint, arch=options.arch, labels=options.labels, device=options.device)
+
+
+def _driven(job: Job[T], options: argparse.Namespace) -> T:
+    """A job's result, with a progress bar where a person watches."""
+    if options.json or not sys.stderr.isatty():
+        return complete(job)
+
+    def show(progress: Progress) -> None:
+        share = progress.step / progress.total if progress.total else 0.0
+        bar = "#" * int(share * 30)
+        sys.stderr.write(f"\r[{bar:<30}] {progress.note:<50.50}")
+        sys.stderr.flush()
+
+    try:
+        return complete(job, show)
+    finally:
+        sys.stderr.write("\r" + " " * 84 + "\r")
+
+
+def _folder(name: str) -> Path:
+    folder = Path(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").unlink(missing_ok=True)
+    return folder
+
+
+def _stems(paths: list[str]) -> list[str]:
+    """File stems, numbered where two pictures share one."""
+    seen: dict[str, int] = {}
+    stems = []
+    for path in paths:
+        stem = Path(path).stem
+        seen[stem] = seen.get(stem, 0) + 1
+        stems.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
+    return stems
+
+
+def _finish(folder: Path, model: LoadedModel, **facts: Any) -> dict[str, Any]:
+    """Writes the manifest, last of all, and returns it."""
+    manifest: dict[str, Any] = {
+        **facts,
+        "checkpoint": model.name,
+        "model_digest": model.digest,
+        "architecture": model.architecture.key,
+        "device": str(model.runtime.device),
+        "versions": _versions(),
+    }
+    unfinished = folder / f".manifest.{os.getpid()}"
+    unfinished.write_text(json.dumps(manifest, indent=2, allow_nan=False), encoding="utf-8")
+    unfinished.replace(folder / "manifest.json")
+    return {**manifest, "out": str(folder)}
+
+
+def _versions() -> dict[str, str]:
+    import torchvision
+
+    from interpret import __version__
+
+    return {
+        "loupe": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def _save_renamed(path: Path, values: np.ndarray[Any, Any]) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.npy")
+    np.save(unfinished, values)
+    unfinished.replace(path)
+
+
+def _write_index(folder: Path, columns: Mapping[str, list[Any]]) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table(dict(columns)), folder / "index.parquet")
+
+
+def _number(value: float) -> float | None:
+    """A JSON number, or None for NaN and infinity, which JSON has not."""
+    return float(value) if math.isfinite(value) else None
