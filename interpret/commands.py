@@ -108,7 +108,10 @@ def predict(options: argparse.Namespace) -> Answer:
         ]
         found.append({"image": path, "top": top})
         lines.append(path)
-        lines += [f"  {prediction.probabilities[row['class']]:>7.2%}  {row['label']} ({row['class']})" for row in top]
+        lines += [
+            f"  {prediction.probabilities[index]:>7.2%}  {model.labels[index]} ({index})"
+            for index in prediction.top(options.top)
+        ]
     return {"predictions": found}, "\n".join(lines)
 
 

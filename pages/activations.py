@@ -59,8 +59,8 @@ with left:
     )
     scale_bar(scale, name, "activation")
     st.caption(
-        f"min {number(float(values.min()))} · mean {number(float(values.mean()))} · max {number(float(values.max()))} · "
-        f"{(values == 0).mean():.0%} zeros · {layer.rows} × {layer.columns} places"
+        f"min {number(float(values.min()))} · mean {number(float(values.mean()))} · "
+        f"max {number(float(values.max()))} · {(values == 0).mean():.0%} zeros · {layer.rows} × {layer.columns} places"
     )
 
 rank = int((maps.values.mean((1, 2)) > values.mean()).sum()) + 1

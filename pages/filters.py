@@ -81,7 +81,8 @@ if drawn is not None:
             with cell:
                 picture(
                     (drawn.pictures[index] * 255).round().astype(np.uint8),
-                    f"**{channel}** reaches {number(float(drawn.reached[index]))}, yours {number(float(means[channel]))}",
+                    f"**{channel}** reaches {number(float(drawn.reached[index]))}, "
+                    f"yours {number(float(means[channel]))}",
                     f"Picture that excites channel {channel} of {layer.name}",
                 )
     words, buttons = st.columns([3, 1.4], vertical_alignment="center")

@@ -87,7 +87,7 @@ with right:
 with middle:
     picture(
         overlay(seen, result.values, scale, colours, opacity),
-        f"{titles[method]} for {plain(model.labels[target])} at {plain(layer.name)}, largest value {number(scale.high)}",
+        f"{titles[method]} for {plain(model.labels[target])} at {plain(layer.name)}",
         f"Heatmap of the places that spoke for {model.labels[target]}",
     )
     scale_bar(scale, colours, "score × activation")
