@@ -71,7 +71,7 @@ def _gallery(title: str, indices: list[int], distances: list[float] | None = Non
             said = plain(model.labels[embedded.predictions[index]])
             with cell:
                 st.image(embedded.thumbnails[index], width="stretch", alt=embedded.names[index])
-                away = f" · {number(distances[at])}" if distances else ""
+                away = f" · {number(distances[at], 2)}" if distances else ""
                 st.caption(f"{label or said}{away}" + (f", called {said}" if label and said != label else ""))
 
 
@@ -102,12 +102,15 @@ embedded = result_of(
 )
 if embedded is not None:
     key = (model.digest, data, limit, layer.name)
-    projection = result_of(
-        "projection",
-        ("projection", *key, method, params),
-        f"{methods[method]} of {len(embedded.names):,} pictures",
-        lambda: project(embedded.vectors, method, params),
-    )
+    main, side = st.columns([2.6, 1], gap="medium")
+    with main:
+        area = st.container()
+        projection = result_of(
+            "projection",
+            ("projection", *key, method, params),
+            f"{methods[method]} of {len(embedded.names):,} pictures",
+            lambda: project(embedded.vectors, method, params),
+        )
     quick = projection is None
     if projection is None:
         projection = RESULTS.get_or_make(
@@ -134,8 +137,7 @@ if embedded is not None:
     address = f"{model.digest[:24]}-{abs(hash(key)):x}"
     THUMBNAILS.put(address, embedded.thumbnails)
 
-    main, side = st.columns([2.6, 1], gap="medium")
-    with main:
+    with area:
         picked = point_map(
             projection.points,
             categories,
@@ -146,7 +148,7 @@ if embedded is not None:
             captions=embedded.names,
             ring=ring[0],
             ring_label=image.name,
-            height=560,
+            height=420,
             label=f"Map of {len(embedded.names)} pictures",
         )
         if picked.unsupported:

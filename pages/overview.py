@@ -60,7 +60,7 @@ with bars:
         f"{len(model.layers)} layers · {load_sentence(model)}"
     )
 
-st.subheader("What each page shows", divider="grey")
+st.subheader("What each page shows", anchor=False)
 tiles = st.columns(4, gap="medium")
 with tiles[0]:
     maps = RESULTS.get_or_make(
