@@ -5,6 +5,9 @@ PYTHON ?= python3
 PORT ?= 8501
 BIN := .venv/bin
 
+# Waiting threads sleep instead of spinning (see app.py).
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: run test check format clean
 
 run: .venv/ready

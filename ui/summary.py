@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from interpret.model import LoadedModel
 from ui.display import plain
 
 
-def layer_table(model: LoadedModel) -> pd.DataFrame:
+def layer_table(model: LoadedModel) -> list[dict[str, str | int]]:
     """One row per layer, in the order of execution."""
-    rows = [
+    return [
         {
             "layer": layer.name,
             "kind": layer.kind,
@@ -20,7 +18,6 @@ def layer_table(model: LoadedModel) -> pd.DataFrame:
         }
         for layer in model.layers
     ]
-    return pd.DataFrame(rows)
 
 
 def load_sentence(model: LoadedModel) -> str:
@@ -40,7 +37,7 @@ def load_sentence(model: LoadedModel) -> str:
     return f"{plain(model.name)}: {report.matched:,} tensors matched, {rest}"
 
 
-def report_table(model: LoadedModel) -> pd.DataFrame:
+def report_table(model: LoadedModel) -> list[dict[str, str]]:
     """The whole load report, what and value."""
     report, steps = model.report, model.preprocess
     considered = ", ".join(f"{key} ({differing:,} tensors differ)" for key, differing in report.candidates)
@@ -60,4 +57,4 @@ def report_table(model: LoadedModel) -> pd.DataFrame:
         "mean and standard deviation": f"{steps.mean}, {steps.std}",
         "loaded in": f"{report.seconds:.2f} s",
     }
-    return pd.DataFrame({"what": list(rows), "value": list(rows.values())})
+    return [{"what": what, "value": value} for what, value in rows.items()]

@@ -1,0 +1,98 @@
+"""Bounded stores, digests as keys, and choices in the address."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from ui.cache import BoundedStore, keep_upload, size_in_bytes
+from ui.display import number, percent, plain
+from ui.state import Selection, parse
+
+
+def test_the_store_forgets_what_was_longest_unused() -> None:
+    store = BoundedStore(entries=2, max_bytes=10**6)
+    store.put("a", 1)
+    store.put("b", 2)
+    assert store.get("a") == 1
+    store.put("c", 3)
+    assert (store.get("a"), store.get("b"), store.get("c")) == (1, None, 3)
+
+
+def test_the_store_stays_within_its_bytes() -> None:
+    store = BoundedStore(entries=1000, max_bytes=1000)
+    for index in range(50):
+        store.put(index, np.zeros(40, np.uint8))
+    assert store.size <= 1000
+    assert store.get(49) is not None
+    assert store.get(0) is None
+
+
+def test_a_value_is_made_once_however_many_ask() -> None:
+    store, made = BoundedStore(10, 10**6), []
+    gate = threading.Barrier(8)
+
+    def ask() -> None:
+        gate.wait()
+        store.get_or_make("key", lambda: made.append(1) or "value")
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [1]
+
+
+def test_a_failed_making_is_not_kept() -> None:
+    store = BoundedStore(10, 10**6)
+    with pytest.raises(ZeroDivisionError):
+        store.get_or_make("key", lambda: 1 / 0)
+    assert store.get_or_make("key", lambda: 5) == 5
+
+
+def test_sizes_count_arrays_wherever_they_are() -> None:
+    assert size_in_bytes(((np.zeros(10, np.float64), b"abc"), {"x": [np.zeros(3, np.uint8)]})) == 86
+
+
+def test_equal_uploads_have_one_key() -> None:
+    assert keep_upload("a.png", b"same") == keep_upload("b.png", b"same")
+    assert keep_upload("a.png", b"same") != keep_upload("a.png", b"other")
+
+
+def test_an_address_restores_every_choice() -> None:
+    chosen = Selection("fetched/x.safetensors", "upload/1", "layer2.0", 7, 3, "grad-cam", "path/folder")
+    address = {field.name: str(getattr(chosen, field.name)) for field in fields(Selection)}
+    assert parse(address, Selection()) == chosen
+
+
+@pytest.mark.parametrize("value", ["", "seven", "1e9", "99999999999999", "<script>", "--"])
+def test_nonsense_in_an_address_changes_nothing(value: str) -> None:
+    assert parse({"channel": value, "nonsense": "x"}, Selection()).channel == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.12345, "0.123"),
+        (-2.5, "-2.5"),
+        (12345.6, "12,346"),
+        (1e-6, "1.00e-06"),
+        (float("nan"), "not a number"),
+    ],
+)
+def test_numbers_have_three_digits(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_small_shares_are_not_nothing() -> None:
+    assert (percent(0.0), percent(0.0002), percent(0.5)) == ("0.0 %", "< 0.1 %", "50.0 %")
+
+
+def test_untrusted_text_is_no_markdown() -> None:
+    assert plain("![x](http://evil)") == r"\!\[x\]\(http\:\/\/evil\)".replace(r"\/", "/")
+    assert plain("a\n# b") == r"a \# b"
