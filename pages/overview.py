@@ -17,7 +17,7 @@ from ui.cache import RESULTS
 from ui.controls import result_of
 from ui.display import number, picture, plain, probability_bars, question, scale_bar
 from ui.library import data_of, model_of, picture_of
-from ui.state import selection
+from ui.state import address, selection
 from ui.summary import layer_table, load_sentence, report_table
 
 chosen = selection()
@@ -74,7 +74,7 @@ with tiles[0]:
         f"The strongest channel of {plain(maps.layer.name)}: {strongest}, mean {number(float(values.mean()))}",
         f"Activation of channel {strongest} over the picture",
     )
-    st.page_link("pages/activations.py", label="Activations")
+    st.page_link("pages/activations.py", label="Activations", query_params=address())
 with tiles[1]:
     layer_name = model.default_layer.name
     params = FilterParams(steps=40)
@@ -92,7 +92,7 @@ with tiles[1]:
             f"What channel {strongest} looks for, 40 steps of gradient ascent",
             f"Picture that excites channel {strongest} of {layer_name}",
         )
-    st.page_link("pages/filters.py", label="Filters")
+    st.page_link("pages/filters.py", label="Filters", query_params=address())
 with tiles[2]:
     second_best = top[1] if len(top) > 1 else top[0]
     other = RESULTS.get_or_make(
@@ -104,7 +104,7 @@ with tiles[2]:
         f"Grad-CAM for the runner-up, {plain(model.labels[second_best])}, on the same scale as above",
         f"Heatmap of the places that spoke for {model.labels[second_best]}",
     )
-    st.page_link("pages/heatmaps.py", label="Heatmaps")
+    st.page_link("pages/heatmaps.py", label="Heatmaps", query_params=address())
 with tiles[3]:
     small = 160
     embedded = result_of(
@@ -127,7 +127,7 @@ with tiles[3]:
             f"{small} drawn Shapes as {plain(layer_name)} orders them (PCA, colour is the class); the ring is yours",
             "Map of pictures by their embedding, the chosen picture ringed",
         )
-    st.page_link("pages/latent_space.py", label="Latent space")
+    st.page_link("pages/latent_space.py", label="Latent space", query_params=address())
 
 with st.expander("Layers, in the order of execution"):
     st.dataframe(layer_table(model), hide_index=True, height=420)

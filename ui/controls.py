@@ -44,7 +44,7 @@ def pick_layer(model: LoadedModel, usable: Callable[[LayerInfo], bool], why: str
     if asked and asked not in names:
         st.caption(f'"{plain(asked)}" {why} Shown: {plain(current)}.')
     titles = {layer.name: layer_title(layer) for layer in offered}
-    key = f"layer.{model.digest[:12]}"
+    key = f"layer.{model.digest[:12]}.{len(names)}"
     if st.session_state.get(key) not in names or st.session_state.get(f"{key}.of") != asked:
         st.session_state[key] = current
     st.session_state[f"{key}.of"] = asked

@@ -34,7 +34,7 @@ def number(value: float, digits: int = 3) -> str:
 
 def percent(share: float) -> str:
     """A share as a percentage; very small ones as "< 0.1 %"."""
-    return "< 0.1 %" if 0 < share < 0.001 else f"{share * 100:.1f} %"
+    return "<\u00a00.1\u00a0%" if 0 < share < 0.001 else f"{share * 100:.1f}\u00a0%"
 
 
 def picture(pixels: Pixels, caption: str, alt: str, width: int | str = "stretch") -> None:

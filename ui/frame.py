@@ -23,7 +23,7 @@ from ui.controls import POLL_SECONDS, result_of
 from ui.display import plain
 from ui.jobs import RUNNER, session_id
 from ui.library import Offer, checkpoints_on_offer, picture_of, pictures_on_offer
-from ui.state import choose, selection, write_address
+from ui.state import address, choose, selection, write_address
 
 PAGES = (
     ("overview", "Overview", "", ":material/visibility:"),
@@ -56,11 +56,16 @@ def show() -> None:
         st.Page(f"pages/{file}.py", title=title, url_path=path, icon=icon, default=not path)
         for file, title, path, icon in PAGES
     ]
-    page = st.navigation(pages)
+    page = st.navigation(pages, position="hidden")
     with st.sidebar:
+        links = st.container(gap=None)
+        st.divider()
         guarded(_sidebar)
     guarded(page.run)
     write_address()
+    # Drawn last, with what the page has chosen; a link with its query is one step of the browser's history, not two.
+    for target in pages:
+        links.page_link(target, query_params=address(), width="stretch")
 
 
 def guarded(run: Callable[[], Any]) -> None:

@@ -58,9 +58,14 @@ def choose(**changes: Any) -> Selection:
     return after
 
 
+def address() -> dict[str, str]:
+    """The choices as the query of an address."""
+    return {field.name: str(getattr(selection(), field.name)) for field in fields(Selection)}
+
+
 def write_address() -> None:
     """Puts the choices into the address bar, so that it restores the screen."""
-    written = {field.name: str(getattr(selection(), field.name)) for field in fields(Selection)}
+    written = address()
     if dict(st.query_params) != written:
         st.query_params.from_dict(written)
     st.session_state[_WRITTEN] = written

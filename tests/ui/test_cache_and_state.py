@@ -90,7 +90,7 @@ def test_numbers_have_three_digits(value: float, text: str) -> None:
 
 
 def test_small_shares_are_not_nothing() -> None:
-    assert (percent(0.0), percent(0.0002), percent(0.5)) == ("0.0 %", "< 0.1 %", "50.0 %")
+    assert (percent(0.0), percent(0.0002), percent(0.5)) == ("0.0\u00a0%", "<\u00a00.1\u00a0%", "50.0\u00a0%")
 
 
 def test_untrusted_text_is_no_markdown() -> None:

@@ -121,7 +121,7 @@ def test_a_running_filter_job_is_cancelled_and_started_again(app: RunningApp, pa
     page.get_by_alt_text("Growing").wait_for(timeout=WAIT)
     page.get_by_role("button", name="Cancel", exact=True).click()
     said = page.get_by_text(re.compile(r"Cancelled after"))
-    said.wait_for(timeout=5000)
+    said.wait_for(timeout=WAIT)
     first = said.inner_text()
     page.wait_for_timeout(1000)
     assert said.inner_text() == first, "it went on after Cancel"
@@ -129,7 +129,7 @@ def test_a_running_filter_job_is_cancelled_and_started_again(app: RunningApp, pa
     page.get_by_role("button", name="Start again").click()
     page.get_by_role("button", name="Cancel", exact=True).wait_for(timeout=WAIT)
     page.get_by_role("button", name="Cancel", exact=True).click()
-    said.wait_for(timeout=5000)
+    said.wait_for(timeout=WAIT)
 
 
 def test_a_job_goes_on_while_its_user_reads_another_page(app: RunningApp, page: Any) -> None:
@@ -144,7 +144,7 @@ def test_a_job_goes_on_while_its_user_reads_another_page(app: RunningApp, page: 
 
 def test_a_deep_link_shows_the_same_screen_again(app: RunningApp, browser: Any, page: Any) -> None:
     open_app(page, f"{app.url}/activation-maps?checkpoint=bundled/shapes-shortcut.safetensors&layer=layer2.1")
-    grid = page.locator("canvas").first
+    grid = page.locator(".scroller")
     grid.wait_for(timeout=WAIT)
     grid.click(position={"x": 130, "y": 20})
     page.wait_for_url(re.compile(r"channel=[1-9]"), timeout=WAIT)
@@ -161,7 +161,7 @@ def test_a_deep_link_shows_the_same_screen_again(app: RunningApp, browser: Any, 
     page.get_by_text("Grad-CAM for", exact=False).first.wait_for(timeout=WAIT)
     settle(page)
     assert "layer=layer2.1" in page.url
-    page.go_back()
+    page.go_back()  # one step of history, not two
     page.get_by_text(caption).wait_for(timeout=WAIT)
 
 
@@ -212,11 +212,10 @@ def test_an_address_that_names_nothing_is_answered_with_a_sentence(app: RunningA
 
 def test_a_picture_in_the_map_is_shown_on_hover_and_chosen_by_a_click(app: RunningApp, page: Any) -> None:
     open_app(page, f"{app.url}/latent-space")
-    canvas = page.locator("canvas").first
+    stage = page.locator(".stage")
     page.get_by_text("Nearest to your picture, heart").wait_for(timeout=2 * WAIT)
-    canvas.wait_for(timeout=WAIT)
     page.get_by_text("until UMAP is ready").wait_for(state="detached", timeout=2 * WAIT)
-    canvas.focus()
+    stage.focus()
     page.keyboard.press("ArrowRight")
     with page.expect_response(re.compile(r"/thumbnails/"), timeout=WAIT) as answer:
         page.keyboard.press("ArrowRight")
@@ -257,7 +256,7 @@ def test_a_real_network_and_a_real_photograph_go_through_every_page(app: Running
     open_app(page, f"{app.url}/filter-pictures?{query}&layer=conv1")
     page.get_by_alt_text("Growing").wait_for(timeout=2 * WAIT)
     page.get_by_role("button", name="Cancel", exact=True).click()
-    page.get_by_text(re.compile(r"Cancelled after")).wait_for(timeout=5000)
+    page.get_by_text(re.compile(r"Cancelled after")).wait_for(timeout=WAIT)
     open_app(page, f"{app.url}/latent-space?{query}&data=path/{DATA / 'demo'}")
     page.get_by_text("Nearest to your picture, zebra.jpg").wait_for(timeout=3 * WAIT)
     assert pixels(page, "zebra.jpg").std() > 10

@@ -1,0 +1,266 @@
+"""The tasks: each returns rows for the table. Networks have random weights where real ones would have to be fetched."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torchvision import models
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from benchmarks.timing import Row, interleaved
+from interpret import FilterParams, InputImage, LoadedModel, activations, complete, embed, filter_images, load_model
+from interpret.datasets import open_source
+from interpret.heatmaps.grad_cam import grad_cam
+
+ROOT = Path(__file__).parent.parent
+BUNDLED = ROOT / "checkpoints" / "shapes-clean.safetensors"
+NETWORKS = ("resnet18", "resnet50", "mobilenet_v2")
+
+
+def random_picture(side: int = 256) -> InputImage:
+    """A picture of smooth random colours, always the same."""
+    small = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    pixels = torch.nn.functional.interpolate(small, (side, side), mode="bicubic").clamp(0, 1)
+    return InputImage.from_array((pixels[0].permute(1, 2, 0) * 255).round().byte().numpy(), "random")
+
+
+def network(key: str) -> tuple[LoadedModel, torch.nn.Module]:
+    """An architecture with random weights, as Loupe loads it and as torchvision builds it, on the same device."""
+    torch.manual_seed(0)
+    plain = models.get_model(key, weights=None).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{key}.safetensors"
+        save_file({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)
+        loaded = load_model(path)
+    return loaded, plain.to(loaded.runtime.device)
+
+
+def predict_and_heatmap(rounds: int) -> list[Row]:
+    """A forward pass, Loupe's prediction, and Grad-CAM by Loupe, pytorch-grad-cam and Captum."""
+    rows: list[Row] = []
+    image = random_picture()
+    for key in NETWORKS:
+        loaded, plain = network(key)
+        batch = loaded.preprocess.to_batch(image).to(loaded.runtime.device)
+        layer = loaded.default_layer
+        module = plain.get_submodule(layer.name)
+        target = torch.tensor([3])
+
+        def forward(plain: torch.nn.Module = plain, batch: torch.Tensor = batch) -> None:
+            with torch.no_grad():
+                plain(batch)
+
+        ways = {
+            "plain forward pass": forward,
+            "Loupe, forward pass": lambda loaded=loaded, batch=batch: loaded.observe(batch),
+            "Loupe, Grad-CAM": lambda loaded=loaded, batch=batch, layer=layer: grad_cam(loaded, batch, layer, target),
+        }
+        with contextlib.suppress(ImportError):
+            from pytorch_grad_cam import GradCAM
+            from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+            peer = GradCAM(plain, [module])
+            ways["pytorch-grad-cam, Grad-CAM"] = lambda peer=peer, batch=batch: peer(batch, [ClassifierOutputTarget(3)])
+        with contextlib.suppress(ImportError):
+            from captum.attr import LayerGradCam
+
+            captum = LayerGradCam(plain, module)
+            ways["Captum, Grad-CAM"] = lambda captum=captum, batch=batch: captum.attribute(batch, 3)
+        rows += interleaved(f"{key}, one picture, 224 px", ways, rounds)
+    return rows
+
+
+def record_activations(rounds: int) -> list[Row]:
+    """Recording every convolution of ResNet-50 in one pass, and one early layer alone."""
+    loaded, plain = network("resnet50")
+    batch = loaded.preprocess.to_batch(random_picture()).to(loaded.runtime.device)
+    names = [layer.name for layer in loaded.layers if layer.kind == "Conv2d"]
+    extractor = create_feature_extractor(plain, names)
+
+    def forward() -> None:
+        with torch.no_grad():
+            plain(batch)
+
+    def extract() -> None:
+        with torch.no_grad():
+            extractor(batch)
+
+    return interleaved(
+        "resnet50, activations",
+        {
+            "plain forward pass": forward,
+            "Loupe, all 53 convolutions": lambda: loaded.observe(batch, names, until="scores"),
+            "torchvision's extractor, all 53": extract,
+            "Loupe, layer1 alone": lambda: loaded.observe(batch, ["layer1"]),
+        },
+        rounds,
+    )
+
+
+def filter_step(rounds: int) -> list[Row]:
+    """One step of gradient ascent for 16 channels together, per picture."""
+    rows = []
+    for loaded, layer in ((load_model(BUNDLED), "layer3"), (network("resnet18")[0], "layer2")):
+        job = filter_images(loaded, layer, range(16), FilterParams(steps=2 * (rounds + 3)))
+        chunks = 2 if loaded.runtime.device.type == "cpu" else 1
+
+        def step(job=job, chunks=chunks) -> None:  # type: ignore[no-untyped-def]
+            for _ in range(chunks):
+                next(job)
+
+        title = f"{loaded.name.removesuffix('.safetensors')} {layer}, {loaded.preprocess.size[0]} px"
+        row = interleaved(f"filter pictures, {title}", {"Loupe": step}, rounds)[0]
+        job.close()
+        rows.append(Row(row.task, "Loupe, per picture and step", row.value / 16, "ms", None, rounds))
+    return rows
+
+
+def embedding(pictures: int) -> list[Row]:
+    """Pictures per second from JPEG files to vectors, against a plain loop over torchvision's extractor at batch 32."""
+    from PIL import Image
+    from torchvision import transforms
+
+    loaded, plain = network("resnet18")
+    device = loaded.runtime.device
+    extractor = create_feature_extractor(plain, ["avgpool"])
+    steps = transforms.Compose(
+        [
+            transforms.Resize(256),
+            transforms.CenterCrop(224),
+            transforms.ToTensor(),
+            transforms.Normalize(loaded.preprocess.mean, loaded.preprocess.std),
+        ]
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        generator = np.random.default_rng(0)
+        for index in range(pictures):
+            small = Image.fromarray(generator.integers(0, 256, (24, 32, 3), np.uint8))
+            small.resize((500, 375), Image.Resampling.BICUBIC).save(Path(folder) / f"{index:04}.jpg", quality=90)
+        source = open_source(folder)
+        files = sorted(Path(folder).glob("*.jpg"))
+
+        def loop() -> None:
+            with torch.no_grad():
+                for start in range(0, len(files), 32):
+                    batch = torch.stack([steps(Image.open(file).convert("RGB")) for file in files[start : start + 32]])
+                    extractor(batch.to(device))["avgpool"].flatten(1).cpu()
+
+        rows = interleaved(
+            f"resnet18, embedding {pictures} JPEGs of 500 x 375",
+            {"plain loop, batch 32": loop, "Loupe": lambda: complete(embed(loaded, source, "layer4"))},
+            3,
+            1,
+        )
+    base = pictures / rows[0].value * 1000
+    return [
+        Row(
+            row.task,
+            row.way,
+            pictures / row.value * 1000,
+            "pictures/s",
+            index and pictures / row.value * 1000 / base,
+            3,
+        )
+        for index, row in enumerate(rows)
+    ]
+
+
+def first_map(pictures: int = 500) -> list[Row]:
+    """Seconds from nothing to a UMAP of drawn Shapes, in fresh processes: embedding and layout."""
+    loaded = load_model(BUNDLED)
+    from interpret import project
+
+    started = time.perf_counter()
+    embedded = complete(embed(loaded, open_source(f"shapes:{pictures}"), "layer3"))
+    between = time.perf_counter()
+    complete(project(embedded.vectors))
+    ended = time.perf_counter()
+    task = f"{pictures} Shapes"
+    return [
+        Row(task, "Loupe, embedding", between - started, "s", None, 1),
+        Row(task, "Loupe, UMAP (umap-learn in a process of its own)", ended - between, "s", None, 1),
+    ]
+
+
+@contextlib.contextmanager
+def _app() -> Iterator[tuple[str, float]]:
+    """The app in a process of its own: (address, when it was started)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://localhost:{port}", started
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def cold_start() -> list[Row]:
+    """Seconds until the first heatmap is on the screen of a real Chromium, and its server's peak memory."""
+    browser = shutil.which("chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        browser = None
+    task = "cold start"
+    command = [
+        sys.executable,
+        "-c",
+        "from interpret import *; from interpret.datasets import sample_picture;"
+        f"heatmap(load_model({str(BUNDLED)!r}), sample_picture('heart'))",
+    ]
+    started = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, check=True)
+    rows = [Row(task, "Python process to first heatmap", time.perf_counter() - started, "s", None, 1)]
+    if browser is None:
+        return rows
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+    with _app() as (url, launched), sync_playwright() as playwright:
+        page = playwright.chromium.launch(executable_path=browser, args=flags).new_page()
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        opened = time.perf_counter()
+        page.goto(url)
+        page.get_by_alt_text("Heatmap of the places", exact=False).first.wait_for(timeout=120_000)
+        seen = time.perf_counter()
+        page.context.browser.close()
+    return [
+        *rows,
+        Row(task, "opening the page to first heatmap on the screen", seen - opened, "s", None, 1),
+        Row(task, "starting the server to first heatmap on the screen", seen - launched, "s", None, 1),
+    ]
+
+
+def peak_memory() -> list[Row]:
+    """Peak resident memory of a process that loads ResNet-50 and makes a heatmap."""
+    code = (
+        "import resource; from benchmarks.tasks import network, random_picture; from interpret import heatmap;"
+        "heatmap(network('resnet50')[0], random_picture());"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True, env=environment
+    )
+    kilobytes = int(said.stdout.split()[-1])
+    return [Row("resnet50, one heatmap", "peak resident memory", kilobytes / 1024, "MiB", None, 1)]
