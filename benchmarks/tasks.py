@@ -21,7 +21,7 @@ from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from benchmarks.timing import Row, interleaved
-from interpret import FilterParams, InputImage, LoadedModel, activations, complete, embed, filter_images, load_model
+from interpret import FilterParams, InputImage, LoadedModel, complete, embed, filter_images, load_model
 from interpret.datasets import open_source
 from interpret.heatmaps.grad_cam import grad_cam
 
@@ -57,7 +57,6 @@ def predict_and_heatmap(rounds: int) -> list[Row]:
         batch = loaded.preprocess.to_batch(image).to(loaded.runtime.device)
         layer = loaded.default_layer
         module = plain.get_submodule(layer.name)
-        target = torch.tensor([3])
 
         def forward(plain: torch.nn.Module = plain, batch: torch.Tensor = batch) -> None:
             with torch.no_grad():
@@ -66,7 +65,9 @@ def predict_and_heatmap(rounds: int) -> list[Row]:
         ways = {
             "plain forward pass": forward,
             "Loupe, forward pass": lambda loaded=loaded, batch=batch: loaded.observe(batch),
-            "Loupe, Grad-CAM": lambda loaded=loaded, batch=batch, layer=layer: grad_cam(loaded, batch, layer, target),
+            "Loupe, Grad-CAM": lambda loaded=loaded, batch=batch, layer=layer: grad_cam(
+                loaded, batch, layer, torch.tensor([3])
+            ),
         }
         with contextlib.suppress(ImportError):
             from pytorch_grad_cam import GradCAM

@@ -8,11 +8,11 @@ import streamlit as st
 from interpret.jobs import complete
 from interpret.latent import PROJECTIONS, ProjectionParams, embed, nearest, place, project
 from interpret.latent.embedding import embed_picture
-from interpret.rendering import class_colour, scatter
+from interpret.rendering import class_colour
 from ui.cache import RESULTS, keep_upload
 from ui.components.point_map import MapSelection, point_map
 from ui.controls import pick_layer, result_of, settings
-from ui.display import number, percent, picture, plain, question
+from ui.display import flat_map, number, percent, plain, question
 from ui.library import SHAPES, data_of, data_title, model_of, picture_of
 from ui.server import THUMBNAILS
 from ui.state import choose, selection
@@ -152,11 +152,7 @@ if embedded is not None:
             label=f"Map of {len(embedded.names)} pictures",
         )
         if picked.unsupported:
-            picture(
-                scatter(projection.points, np.asarray(categories, np.int64), ring),
-                "The same map as a still picture",
-                "Map of the pictures, coloured by class",
-            )
+            st.plotly_chart(flat_map(projection.points, categories, names, colours, embedded.names, ring[0]))
         truth = "class" if by_label else "prediction"
         st.caption(
             f"{'PCA, until UMAP is ready' if quick else methods[method]} of {len(embedded.names):,} pictures at "

@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -121,3 +122,33 @@ def download_values(
         return buffer.getvalue()
 
     st.download_button(label, pack, file_name=f"{stem}.zip", mime="application/zip", key=key, on_click="ignore")
+
+
+def flat_map(
+    points: NDArray[np.float32],
+    categories: NDArray[np.integer[Any]],
+    names: Sequence[str],
+    colours: Sequence[str],
+    captions: Sequence[str],
+    ring: NDArray[np.float32],
+) -> Any:
+    """The map of a data set as a Plotly chart, for browsers without WebGL2. Arguments as of `point_map`."""
+    from plotly import graph_objects
+
+    chart = graph_objects.Figure()
+    for index, name in enumerate(names):
+        own = np.flatnonzero(categories == index)
+        chart.add_scatter(
+            x=points[own, 0],
+            y=points[own, 1],
+            mode="markers",
+            name=html.escape(name),
+            marker={"color": colours[index], "size": 6},
+            text=[html.escape(captions[int(at)]) for at in own],
+            hoverinfo="text",
+        )
+    marker = {"symbol": "circle-open", "size": 18, "color": "black", "line": {"width": 3}}
+    chart.add_scatter(x=ring[:1], y=ring[1:], mode="markers", name="your picture", marker=marker)
+    chart.update_xaxes(visible=False)
+    chart.update_yaxes(visible=False, scaleanchor="x")
+    return chart

@@ -139,7 +139,14 @@ def _upload_checkpoint() -> None:
 
 def _fetch() -> None:
     names = [key for key in architecture_keys() if not key.startswith("cifar")]
-    asked = st.selectbox("Or fetch published weights", names, index=names.index("resnet18"), key="fetch.name")
+    asked = st.selectbox(
+        "Or fetch published weights",
+        names,
+        index=names.index("resnet18"),
+        accept_new_options=True,
+        key="fetch.name",
+        help="A network of torchvision, or one of timm written as timm/NAME, such as timm/seresnet50.",
+    )
     if st.button("Download", key="fetch.go", help="Fetched from the publisher and kept on this machine."):
         st.session_state["fetch.asked"] = asked
     wanted = st.session_state.get("fetch.asked")

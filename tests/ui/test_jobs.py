@@ -45,12 +45,12 @@ def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
         time.sleep(0.005)
 
 
-@pytest.fixture()
+@pytest.fixture
 def store() -> BoundedStore:
     return BoundedStore(100, 10**6)
 
 
-@pytest.fixture()
+@pytest.fixture
 def runner(store: BoundedStore) -> Iterator[JobRunner]:
     yield JobRunner(store, lambda session: True)
 

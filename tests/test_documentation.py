@@ -1,0 +1,93 @@
+"""What the documents say is run or looked up: commands, code, links, names of pages and methods."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from interpret.__main__ import main
+from interpret.datasets.shapes import draw
+from interpret.filters import FilterImages
+from interpret.heatmaps import METHODS
+from interpret.latent import PROJECTIONS
+from ui.frame import PAGES
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("checkpoints/*.md")])
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with what the README takes for granted: the checkpoints and a picture."""
+    (tmp_path / "checkpoints").symlink_to(ROOT / "checkpoints")
+    Image.fromarray(draw(1, 5, size=128).pixels).save(tmp_path / "picture.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_command_of_the_readme_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = [line for block in blocks("bash") for line in block.splitlines() if "-m interpret" in line]
+    assert {shlex.split(line)[3] for line in commands} == {
+        "inspect", "predict", "activations", "heatmap", "filters", "embed", "project",
+    }  # fmt: skip
+    for line in commands:
+        assert main(shlex.split(line)[3:]) == 0, f"{line}: {capsys.readouterr().err}"
+    for name in (
+        "activations/activations.npy",
+        "heatmap/picture.heatmap.npy",
+        "filters/filters.png",
+        "run/projection.npy",
+    ):
+        assert (folder / "out" / name).is_file()
+
+
+def test_the_python_lines_of_the_readme_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert len(code.strip().splitlines()) <= 12
+    assert isinstance(names["drawn"], FilterImages)
+    assert names["drawn"].pictures.shape == (2, 64, 64, 3)
+    assert capsys.readouterr().out.startswith("[('")
+
+
+def test_make_has_what_the_readme_names() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make (\w+)", "\n".join(blocks("bash")), flags=re.MULTILINE)
+    assert targets == ["run", "test"]
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if not target.startswith(("http://", "https://")):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_every_page_and_every_method_is_mentioned() -> None:
+    for _, title, _, _ in PAGES:
+        assert f"| {title} |" in README
+    for method in METHODS:
+        assert method.title in README
+    for projection in PROJECTIONS:
+        assert projection.title in README
+
+
+def test_every_page_title_is_the_question_in_the_readme() -> None:
+    for file, title, _, _ in PAGES:
+        source = (ROOT / "pages" / f"{file}.py").read_text(encoding="utf-8")
+        question = re.search(r'question\(\s*"([^"]+)"', source)
+        assert question, f"pages/{file}.py has no question"
+        assert f"| {title} | {question.group(1)} |" in README
