@@ -19,7 +19,7 @@ SHOWN = {
         "Strongest at row",
         "Heatmap of the places",
     ),
-    "latent-space": ("/latent-space", "UMAP of 500 pictures", ""),
+    "latent-space": ("/latent-space", "UMAP: 500 pictures", ""),
 }
 """Picture -> (address, text to wait for, start of a picture's alternative text to wait for)."""
 

@@ -153,12 +153,13 @@ def overlay(
 
     Args:
         seen: uint8 [height, width, 3], from `Preprocess.seen`.
-        values: [rows, columns]; enlarged to the picture.
+        values: [rows, columns]; enlarged to the picture; grey where they are not numbers.
         scale: of the values.
         opacity: 0 shows the picture, 1 the map.
     """
     height, width = seen.shape[:2]
     coloured = colour(enlarge(values, height, width), scale, name).astype(np.float32)
+    coloured[enlarge(np.isnan(values).astype(np.float32), height, width) > 0.5] = MISSING
     mixed = seen.astype(np.float32) * (1 - opacity) + coloured * opacity
     return mixed.round().clip(0, 255).astype(np.uint8)
 
@@ -248,6 +249,15 @@ def scaled_up(pixels: Pixels, at_least: int) -> Pixels:
     """The picture enlarged by a whole number, each pixel a square, until its shorter side has `at_least` pixels."""
     factor = max(1, math.ceil(at_least / min(pixels.shape[:2])))
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def shrunk(pixels: Pixels, at_most: int) -> Pixels:
+    """The picture scaled down until its longer side has `at_most` pixels; smaller ones as they are."""
+    if max(pixels.shape[:2]) <= at_most:
+        return pixels
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((at_most, at_most), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
 
 
 def png(pixels: Pixels) -> bytes:

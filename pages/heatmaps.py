@@ -8,7 +8,7 @@ from interpret.heatmaps import METHODS, heatmap
 from interpret.rendering import PALETTES, Scale, overlay
 from ui.cache import RESULTS
 from ui.controls import pick_class, pick_layer
-from ui.display import download_values, number, percent, picture, plain, question, scale_bar
+from ui.display import download_values, percent, picture, plain, question, scale_bar
 from ui.library import model_of, picture_of
 from ui.state import choose, selection
 

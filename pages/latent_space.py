@@ -12,7 +12,7 @@ from interpret.rendering import class_colour
 from ui.cache import RESULTS, keep_upload
 from ui.components.point_map import MapSelection, point_map
 from ui.controls import pick_layer, result_of, settings
-from ui.display import flat_map, number, percent, plain, question
+from ui.display import flat_map, inline_image, percent, plain, question
 from ui.library import SHAPES, data_of, data_title, model_of, picture_of
 from ui.server import THUMBNAILS
 from ui.state import choose, selection
@@ -70,8 +70,8 @@ def _gallery(title: str, indices: list[int], distances: list[float] | None = Non
             label = plain(embedded.classes[embedded.labels[index]]) if embedded.labels[index] >= 0 else ""
             said = plain(model.labels[embedded.predictions[index]])
             with cell:
-                st.image(embedded.thumbnails[index], width="stretch", alt=embedded.names[index])
-                away = f" · {number(distances[at], 2)}" if distances else ""
+                inline_image(embedded.thumbnails[index], "image/jpeg", embedded.names[index])
+                away = f" · {distances[at]:.2f}" if distances else ""
                 st.caption(f"{label or said}{away}" + (f", called {said}" if label and said != label else ""))
 
 
@@ -155,7 +155,7 @@ if embedded is not None:
             st.plotly_chart(flat_map(projection.points, categories, names, colours, embedded.names, ring[0]))
         truth = "class" if by_label else "prediction"
         st.caption(
-            f"{'PCA, until UMAP is ready' if quick else methods[method]} of {len(embedded.names):,} pictures at "
+            f"{'PCA, until UMAP is ready' if quick else methods[method]}: {len(embedded.names):,} pictures at "
             f"{plain(layer.name)} of {plain(model.name)}; colour is the {truth}."
         )
     with side:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import json
@@ -14,7 +15,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from interpret.rendering import Pixels, Scale, colour_bar, png, scaled_up
+from interpret.rendering import Pixels, Scale, colour_bar, png, shrunk
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])")
 
@@ -38,18 +39,30 @@ def percent(share: float) -> str:
     return "<\u00a00.1\u00a0%" if 0 < share < 0.001 else f"{share * 100:.1f}\u00a0%"
 
 
-def picture(pixels: Pixels, caption: str, alt: str, width: int | str = "stretch") -> None:
-    """A picture with one line under it that says what it is of. Small pictures are enlarged in squares.
+def picture(pixels: Pixels, caption: str, alt: str, width: int | None = None) -> None:
+    """A picture with one line under it that says what it is of. Small ones are enlarged in squares by the browser.
+
+    It travels inside the page: a file of its own could be gone, replaced by the next step's, before the browser asks.
 
     Args:
-        pixels: uint8 [height, width, 3].
+        pixels: uint8 [height, width, 3]; longer than 640 pixels it is scaled down.
         caption: trusted Markdown; pass untrusted parts through `plain`.
         alt: for screen readers; plain text.
-        width: in CSS pixels, or "stretch".
+        width: in CSS pixels; as wide as there is room if None.
     """
-    st.image(png(scaled_up(pixels, 224)), width=width, output_format="PNG", alt=alt)  # type: ignore[arg-type]
+    inline_image(png(shrunk(pixels, 640)), "image/png", alt, width, smooth=min(pixels.shape[:2]) >= 160)
     if caption:
         st.caption(caption)
+
+
+def inline_image(data: bytes, mime: str, alt: str, width: int | None = None, smooth: bool = True) -> None:
+    """An image given as the bytes of its file, inside the page."""
+    wide = f"{width}px" if width else "100%"
+    how = "auto" if smooth else "pixelated"
+    st.html(
+        f'<img src="data:{mime};base64,{_base64(data)}" alt="{html.escape(alt)}" '
+        f'style="width:{wide};display:block;border-radius:4px;image-rendering:{how}">'
+    )
 
 
 def scale_bar(scale: Scale, palette: str, unit: str) -> None:
@@ -66,8 +79,6 @@ def scale_bar(scale: Scale, palette: str, unit: str) -> None:
 
 
 def _base64(data: bytes) -> str:
-    import base64
-
     return base64.b64encode(data).decode("ascii")
 
 

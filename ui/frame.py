@@ -20,7 +20,7 @@ from interpret.model import load_model
 from interpret.runtime import choose_runtime
 from ui.cache import MODELS, RESULTS, keep_upload
 from ui.controls import POLL_SECONDS, result_of
-from ui.display import plain
+from ui.display import picture, plain
 from ui.jobs import RUNNER, session_id
 from ui.library import Offer, checkpoints_on_offer, picture_of, pictures_on_offer
 from ui.state import address, choose, selection, write_address
@@ -58,7 +58,7 @@ def show() -> None:
     ]
     page = st.navigation(pages, position="hidden")
     with st.sidebar:
-        links = st.container(gap=None)
+        links = st.container(gap="xsmall")
         st.divider()
         guarded(_sidebar)
     guarded(page.run)
@@ -91,7 +91,7 @@ def _sidebar() -> None:
     _upload_picture()
     try:
         current = picture_of(selection().picture)
-        st.image(current.pixels, width=120, output_format="PNG", alt=f"The chosen picture, {current.name}")
+        picture(current.pixels, "", f"The chosen picture, {current.name}", width=112)
     except InterpretError as error:
         st.error(plain(str(error)))
     _jobs()

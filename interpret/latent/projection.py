@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,7 +99,6 @@ def _umap(vectors: Points, params: ProjectionParams) -> Job[Points]:
             f"UMAP with {params.neighbors} neighbours needs more than {params.neighbors} pictures; "
             f"found {len(vectors)}. Lower the neighbours or choose PCA."
         )
-    started = time.monotonic()
     yield Progress(0, None, "finding neighbours")
     indices, distances = nearest(vectors, vectors, params.neighbors, params.metric)
     with tempfile.TemporaryDirectory(prefix="loupe-umap-") as name:
@@ -115,7 +113,7 @@ def _umap(vectors: Points, params: ProjectionParams) -> Job[Points]:
             process = subprocess.Popen([sys.executable, "-P", str(script), name], stdout=log, stderr=log)
         try:
             while process.poll() is None:
-                yield Progress(0, None, f"laying out the map, {time.monotonic() - started:.0f} s")
+                yield Progress(0, None, "laying out the map")
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=0.05)
         finally:
