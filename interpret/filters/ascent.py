@@ -15,6 +15,9 @@ from interpret.filters.transforms import move, movements
 from interpret.jobs import Job, Progress
 from interpret.model import LayerInfo, LoadedModel
 
+REDRAWS = 10
+"""Steps in which a picture without any gradient is drawn anew, with twice the contrast each time."""
+
 CHUNK = {"cpu": 8, "cuda": 128, "mps": 32}
 
 
@@ -111,6 +114,8 @@ def filter_images(
         BadInput: no such channel, or none.
 
     Source: Olah, Mordvintsev, Schubert 2017, "Feature Visualization", Distill, doi 10.23915/distill.00007.
+    Differs: a start that leaves the channel at zero behind its ReLU, and so without a gradient, is drawn anew with
+        more contrast; Lucid lets a gradient through the ReLU instead.
     """
     params = params or FilterParams()
     info = model.layer(layer)
@@ -154,6 +159,10 @@ def filter_images(
                 loss = -answer(moved, numbers).sum()
                 (gradient,) = torch.autograd.grad(loss, spectrum)
             optimiser.descend(gradient)
+            if step < REDRAWS:
+                for at in torch.nonzero(gradient.flatten(1).abs().amax(1) == 0).flatten().tolist():
+                    again = new_spectrum([generators[own][at]], height, width) * 2.0 ** (step + 1)
+                    spectrum.data[at] = again[0].to(device)
             done += 1
             last_chunk = done % len(chunks) == 0
             preview = draw(step + 1) if last_chunk and step % show_every == 0 else None
