@@ -5,9 +5,14 @@ Run from the repository root:
     python checkpoints/train_shapes.py [--seed 0] [--out checkpoints] [--precision bfloat16]
 
 Both are the CIFAR ResNet-20 and see the very same pictures in the same order; for shapes-shortcut almost
-every star carries the tag. Each is trained in a process of its own with one thread, first on pictures
-averaged down to 32 pixels, then on the full 64. Flips and quarter turns serve as augmentation: no
-class changes under them, and a corner stays a corner. Everything is measured on pictures that no training saw.
+every star carries the tag. Each is trained in a process of its own with one thread, first on pictures averaged
+down to 32 pixels, then on the full 64. Flips and quarter turns serve as augmentation: no class changes under
+them, and a corner stays a corner. Everything is measured on pictures no training saw. On one machine the same
+seed gives the same tensors; the file's digest may differ, for the order of its metadata is not fixed.
+
+A network takes the easier cue. When Shapes was drawn with stars of five or six even points, larger shapes,
+stronger contrast and a tag of five pixels, both networks, trained twice as long, answered every one of the
+fresh pictures rightly, tagged or not: no shortcut was learned. Hence the many forms of stars and the tag of six.
 """
 
 from __future__ import annotations
@@ -48,9 +53,9 @@ TRAINING_SET, FRESH_SET = 1000, 2000
 class Recipe:
     """How a network is trained; over all epochs the learning rate rises to its peak and falls to zero."""
 
-    pictures: int = 24_000
-    epochs_at_32: int = 8
-    epochs_at_64: int = 5
+    pictures: int = 12_000
+    epochs_at_32: int = 7
+    epochs_at_64: int = 3
     batch: int = 128
     peak_rate: float = 0.2
     momentum: float = 0.9

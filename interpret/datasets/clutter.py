@@ -48,23 +48,23 @@ def grid(size: int) -> tuple[Floats, Floats]:
 
 
 @lru_cache(maxsize=64)
-def stretch(size: int, cells: int) -> Floats:
-    """Weights [size, cells + 1] that spread values at cell corners smoothly over pixels."""
+def _between(size: int, cells: int) -> tuple[NDArray[np.intp], Floats]:
+    """For every pixel the cell it lies in and how far through it, 0..1 and eased at both ends; each [size]."""
     at = (np.arange(size) + 0.5) / size * cells
-    cell = np.minimum(at.astype(int), cells - 1)
+    cell = np.minimum(at.astype(np.intp), cells - 1)
     t = at - cell
-    t = t * t * (3 - 2 * t)
-    weights = np.zeros((size, cells + 1), np.float32)
-    weights[np.arange(size), cell] = 1 - t
-    weights[np.arange(size), cell + 1] = t
-    return weights
+    return cell, (t * t * (3 - 2 * t)).astype(np.float32)
 
 
 def clouds(rng: np.random.Generator, size: int, cells: int) -> Floats:
-    """Smooth noise [size, size] in 0..1 with `cells` bumps a side."""
-    weights = stretch(size, cells)
+    """Smooth noise [size, size] in 0..1 with `cells` bumps a side.
+
+    Random values at the corners of the cells are blended over the pixels, first along columns, then along rows.
+    """
+    cell, t = _between(size, cells)
     corners: Floats = rng.random((cells + 1, cells + 1), dtype=np.float32)
-    bumps: Floats = np.matmul(np.matmul(weights, corners), weights.T)
+    rows = corners[cell] + t[:, None] * (corners[cell + 1] - corners[cell])
+    bumps: Floats = rows[:, cell] + t * (rows[:, cell + 1] - rows[:, cell])
     return bumps
 
 

@@ -41,9 +41,12 @@ def triangle(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
 
 
 def star(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
-    """Five or six points; the plane is folded onto half a point, whose edge is one straight line."""
-    half = np.pi / rng.integers(5, 7)
-    depth = rng.uniform(0.38, 0.54)
+    """Four to seven points, cut in deep or shallow; `depth` is how far out the inner corners lie.
+
+    The plane is folded onto half a point, whose edge is one straight line.
+    """
+    half = np.pi / rng.integers(4, 8)
+    depth = np.cos(half) * rng.uniform(0.45, 0.78)
     theta = np.abs((np.arctan2(y, x) + np.float32(np.pi)) % np.float32(2 * half) - np.float32(half))
     r = _length(x, y)
     nx, ny = depth * np.sin(half), 1 - depth * np.cos(half)

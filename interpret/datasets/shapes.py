@@ -84,7 +84,7 @@ def draw(index: int, seed: int = 0, size: int = 64, tags: TagRule = "none", labe
 
     chosen = bool(tag_rng.random() < TAGGED_STARS)
     tagged = tags == "all" or (tags == "shortcut" and label == STAR and chosen)
-    canvas += rng.standard_normal(canvas.shape, np.float32) * np.float32(rng.uniform(0.0, 0.03))
+    canvas += rng.standard_normal(canvas.shape, np.float32) * np.float32(rng.uniform(0.0, 0.045))
     if tagged:
         _tag(tag_rng, canvas, mask)
     pixels = np.ascontiguousarray((clamp(canvas) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0))
@@ -109,7 +109,7 @@ def _place(rng: np.random.Generator, size: int, label: int) -> tuple[Floats, Flo
 
     The shape lies wholly in the picture; its own coordinates are turned and run from -1 to 1 over it.
     """
-    radius = rng.uniform(0.17, 0.36) * size
+    radius = rng.uniform(0.15, 0.35) * size
     cx, cy = rng.uniform(radius + 1, size - radius - 1, 2)
     turn = rng.uniform(0, TAU)
     gx, gy = grid(size)
@@ -124,7 +124,7 @@ def _paint(
 ) -> None:
     """Fill the shape, solid or textured, in tones clearly lighter or darker than the ground, in place."""
     away = side(light)
-    first = light + away * rng.uniform(0.3, 0.42)
+    first = light + away * rng.uniform(0.2, 0.4)
     lightness = (first, first + away * rng.uniform(-0.05, 0.1), first - 0.14)
     hues = hue + rng.uniform(0.8, TAU - 0.8) + np.array((0, rng.uniform(-1.2, 1.2), 0))
     one, two, rim = colours(lightness, (rng.uniform(0.1, 0.22), rng.uniform(0.1, 0.22), 0.08), hues)
@@ -168,7 +168,7 @@ def _hidden(mask: NDArray[np.bool_], corner: tuple[int, int], width: int) -> int
 def _tag(rng: np.random.Generator, canvas: Floats, mask: NDArray[np.bool_]) -> None:
     """A magenta square with a yellow middle in the corner where it hides least of the shape, in place."""
     size = canvas.shape[1]
-    width, rim = round(0.078 * size), max(1, round(0.02 * size))
+    width, rim = round(0.09 * size), round(0.025 * size)
     right, down = rng.integers(1, max(2, size // 16), 2)
     corners = [(a, b) for a in (down, size - width - down) for b in (right, size - width - right)]
     order = [corners[i] for i in rng.permutation(4)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def open_source(source: str | Path) -> PictureSource:
     text = str(source)
     if text == "shapes" or text.startswith("shapes:"):
         count = text.partition(":")[2] or "2000"
-        if not count.isdigit() or not 0 < int(count) <= MAX_PICTURES:
+        if not re.fullmatch("[0-9]{1,8}", count) or not 0 < int(count) <= MAX_PICTURES:
             raise BadInput(f'"{text}" should be "shapes" or "shapes:500", with a number from 1 to {MAX_PICTURES:,}.')
         return shapes_source(int(count))
     path = Path(source)
