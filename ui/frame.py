@@ -19,6 +19,7 @@ from interpret.images import MAX_BYTES, SUFFIXES, InputImage
 from interpret.model import load_model
 from interpret.runtime import choose_runtime
 from ui.cache import MODELS, RESULTS, keep_upload
+from ui.components.paste import pasted_picture
 from ui.controls import POLL_SECONDS, result_of
 from ui.display import picture, plain
 from ui.jobs import RUNNER, session_id
@@ -160,15 +161,18 @@ def _fetch() -> None:
 
 def _upload_picture() -> None:
     kinds = [suffix.lstrip(".") for suffix in SUFFIXES]
-    file = st.file_uploader(
-        "Upload or paste a picture", type=kinds, key="upload.picture", max_upload_size=MAX_BYTES >> 20
-    )
-    if file is None or st.session_state.get("upload.picture.seen") == file.file_id:
-        return
-    st.session_state["upload.picture.seen"] = file.file_id
-    data = file.getvalue()
-    image = InputImage.from_bytes(data, file.name)
-    key = f"upload/{keep_upload(file.name, data)}"
+    file = st.file_uploader("Upload a picture", type=kinds, key="upload.picture", max_upload_size=MAX_BYTES >> 20)
+    pasted = pasted_picture("paste.picture")
+    if pasted is not None:
+        _use_picture(pasted.name, pasted.data)
+    elif file is not None and st.session_state.get("upload.picture.seen") != file.file_id:
+        st.session_state["upload.picture.seen"] = file.file_id
+        _use_picture(file.name, file.getvalue())
+
+
+def _use_picture(name: str, data: bytes) -> None:
+    image = InputImage.from_bytes(data, name)
+    key = f"upload/{keep_upload(name, data)}"
     RESULTS.put(("picture", key), image)
     choose(picture=key)
     st.rerun()

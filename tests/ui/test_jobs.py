@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -51,8 +51,8 @@ def store() -> BoundedStore:
 
 
 @pytest.fixture
-def runner(store: BoundedStore) -> Iterator[JobRunner]:
-    yield JobRunner(store, lambda session: True)
+def runner(store: BoundedStore) -> JobRunner:
+    return JobRunner(store, lambda session: True)
 
 
 def test_a_finished_job_leaves_its_result_in_the_store(runner: JobRunner, store: BoundedStore) -> None:

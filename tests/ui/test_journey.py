@@ -59,6 +59,19 @@ def upload_picture(page: Any, path: Path) -> None:
     settle(page)
 
 
+def paste_picture(page: Any, path: Path) -> None:
+    """What Ctrl+V does when a picture lies in the clipboard."""
+    page.get_by_text("or paste one").wait_for(timeout=WAIT)
+    page.evaluate(
+        """([bytes, name]) => {
+            const files = new DataTransfer();
+            files.items.add(new File([new Uint8Array(bytes)], name, {type: "image/png"}));
+            document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: files, bubbles: true}));
+        }""",
+        [list(path.read_bytes()), path.name],
+    )
+
+
 def pixels(page: Any, alt: str) -> np.ndarray:
     """The picture with an alternative text that begins so, as shown."""
     found = page.locator(f'[data-testid="stMain"] img[alt^="{alt}"]').first
@@ -113,6 +126,13 @@ def test_every_page_shows_pictures_that_depend_on_the_upload(app: RunningApp, pa
                 shown.setdefault(path, []).append(pixels(page, label))
     for path, (first, second) in shown.items():
         assert differ(first, second), f"/{path} shows the same for two pictures"
+
+
+def test_a_picture_is_pasted(app: RunningApp, page: Any, tmp_path: Path) -> None:
+    open_app(page, app.url)
+    paste_picture(page, picture_file(tmp_path, "cross"))
+    page.get_by_text("As uploaded: my cross.png", exact=False).wait_for(timeout=WAIT)
+    page.get_by_text("Grad-CAM for cross").first.wait_for(timeout=WAIT)
 
 
 def test_a_running_filter_job_is_cancelled_and_started_again(app: RunningApp, page: Any) -> None:
