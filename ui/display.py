@@ -68,13 +68,13 @@ def inline_image(data: bytes, mime: str, alt: str, width: int | None = None, smo
 def scale_bar(scale: Scale, palette: str, unit: str) -> None:
     """A colour bar with its numbers and what they count."""
     src = "data:image/png;base64," + _base64(png(colour_bar(palette)))
-    zero = "<span>0</span>" if scale.diverges else ""
+    middle = f"0 · {unit}" if scale.diverges else unit
     st.html(
         f'<div style="font-size:0.8rem;opacity:0.85" role="img" aria-label="Colour scale from {number(scale.low)} '
         f'to {number(scale.high)}, {html.escape(unit)}">'
         f'<img src="{src}" alt="" style="width:100%;height:10px;border-radius:2px;display:block">'
-        f'<div style="display:flex;justify-content:space-between"><span>{number(scale.low)}</span>{zero}'
-        f"<span>{html.escape(unit)}</span><span>{number(scale.high)}</span></div></div>"
+        f'<div style="display:flex;justify-content:space-between"><span>{number(scale.low)}</span>'
+        f"<span>{html.escape(middle)}</span><span>{number(scale.high)}</span></div></div>"
     )
 
 
