@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser().parse_args(arguments)
         answer, text = options.run(options)
-        print(json.dumps(answer, allow_nan=False) if options.json else text)
+        print(json.dumps(answer, allow_nan=False) if options.json else _printable(text))
         return 0
     except InterpretError as error:
         print(error, file=sys.stderr)
@@ -97,5 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _printable(text: str) -> str:
+    """The text with what this terminal's encoding has not, as file names and labels may hold, written as escapes."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 if __name__ == "__main__":
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # stderr is for one sentence
     sys.exit(main())

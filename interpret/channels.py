@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from interpret.errors import BadInput
 
 
@@ -17,9 +19,9 @@ def channel_numbers(text: str, channels: int) -> tuple[int, ...]:
     """
     found: list[int] = []
     for part in text.replace(" ", "").split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or len(part) > 16:
+        if not re.fullmatch(r"[0-9]{1,8}(-[0-9]{1,8})?", part):
             raise BadInput(f'"{text}" names no channels; write numbers and ranges, as in "0-7,12".')
+        first, _, last = part.partition("-")
         if int(first) >= channels:
             raise BadInput(f"Channel {first} does not exist; the layer has channels 0 to {channels - 1}.")
         found += range(int(first), min(int(last or first), channels - 1) + 1)

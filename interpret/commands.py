@@ -233,8 +233,10 @@ def save_projection(options: argparse.Namespace) -> Answer:
         )
     try:
         vectors = np.load(folder / "embedding.npy", allow_pickle=False)
-    except ValueError as error:
-        raise BadInput(f'"{folder / "embedding.npy"}" is damaged: {error}.') from None
+    except (ValueError, EOFError) as error:
+        raise BadInput(f'"{folder / "embedding.npy"}" is damaged: {str(error).rstrip(".")}.') from None
+    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype != np.float32:
+        raise BadInput(f'"{folder / "embedding.npy"}" is damaged: it is no table of float32 numbers.')
     params = ProjectionParams(options.neighbors, options.min_dist, options.metric, options.seed)
     result = _driven(project(vectors, options.method, params), options)
     _save_renamed(folder / "projection.npy", result.points)
@@ -334,7 +336,11 @@ def _write_index(folder: Path, columns: Mapping[str, list[Any]]) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    parquet.write_table(pyarrow.table(dict(columns)), folder / "index.parquet")
+    def text(value: Any) -> Any:  # file names need not be Unicode; Parquet's strings must
+        return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+    encodable = {name: [text(value) for value in values] for name, values in columns.items()}
+    parquet.write_table(pyarrow.table(encodable), folder / "index.parquet")
 
 
 def _number(value: float) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from interpret.errors import BadInput
+from interpret.errors import BadInput, unknown
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
@@ -77,6 +78,10 @@ class InputImage:
                     pixels = np.asarray(_upright_srgb(picture)).copy()
         except BadInput:
             raise
+        except Image.DecompressionBombError:  # Pillow's own limit, met before the size can be asked for
+            raise BadInput(
+                f'"{name}" has over a hundred megapixels; pictures must have fewer than 40. Scale it down first.'
+            ) from None
         except UnidentifiedImageError:
             raise BadInput(f'"{name}" is not a picture Loupe can read. Use {", ".join(FORMATS)}.') from None
         except Exception as error:  # Pillow's decoders raise many kinds on broken data
@@ -117,7 +122,11 @@ def _upright_srgb(picture: Image.Image) -> Image.Image:
     upright = ImageOps.exif_transpose(picture)
     if upright.mode.startswith(("I", "F")):
         values = np.asarray(upright, dtype=np.float64)
-        limit = 65535.0 if values.max(initial=0.0) > 255 else 255.0
+        largest = values.max(initial=0.0)
+        if upright.mode.startswith("I;16") or largest > 255:
+            limit = 65535.0
+        else:
+            limit = 1.0 if upright.mode == "F" and largest <= 1 else 255.0
         upright = Image.fromarray((np.clip(values / limit, 0, 1) * 255).round().astype(np.uint8))
     profile = picture.info.get("icc_profile")
     if profile and upright.mode in ("RGB", "RGBA", "CMYK", "L"):
@@ -167,7 +176,12 @@ class Preprocess:
     def __post_init__(self) -> None:
         if min(self.size) < 1 or max(self.size) > 4096:
             raise BadInput(f"An input size of {self.size} pixels cannot be used; sides go from 1 to 4096.")
-        if not (len(self.mean) == len(self.std) == self.channels) or min(self.std) <= 0:
+        if self.resize is not None and not 1 <= self.resize <= 4096:
+            raise BadInput(f"Pictures cannot be resized to {self.resize} pixels; sides go from 1 to 4096.")
+        if self.interpolation not in _RESAMPLING:
+            raise unknown("Interpolation", self.interpolation, "the resampling filters", _RESAMPLING)
+        finite = all(math.isfinite(number) for number in (*self.mean, *self.std))
+        if not (len(self.mean) == len(self.std) == self.channels) or not finite or min(self.std) <= 0:
             raise BadInput(
                 f"mean and std must hold {self.channels} numbers, std above zero; found {self.mean} and {self.std}."
             )
@@ -175,14 +189,26 @@ class Preprocess:
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         if self.resize is None:
             return self.size
-        if height <= width:
-            return self.resize, int(self.resize * width / height)
-        return int(self.resize * height / width), self.resize
+        long = int(self.resize * max(height, width) / min(height, width))
+        if self.resize * long >= MAX_PIXELS:
+            raise BadInput(
+                f"A picture of {width} x {height} pixels is too long and narrow to be resized to {self.resize} pixels "
+                "across. Cut a part out of it first."
+            )
+        return (self.resize, long) if height <= width else (long, self.resize)
+
+    def _corner(self, height: int, width: int) -> tuple[int, int]:
+        """(top, left) of the crop in the resized picture; below zero where black is added around it."""
+
+        def start(has: int, wanted: int) -> int:
+            return round((has - wanted) / 2.0) if has >= wanted else -((wanted - has) // 2)
+
+        return start(height, self.size[0]), start(width, self.size[1])
 
     def crop_box(self, image: InputImage) -> tuple[float, float, float, float]:
         """Where the network looks: (left, top, right, bottom) in pixels of the picture; may reach beyond its rim."""
         height, width = self._resized(image.height, image.width)
-        top, left = round((height - self.size[0]) / 2.0), round((width - self.size[1]) / 2.0)
+        top, left = self._corner(height, width)
         x, y = image.width / width, image.height / height
         return left * x, top * y, (left + self.size[1]) * x, (top + self.size[0]) * y
 
@@ -192,7 +218,7 @@ class Preprocess:
         picture = Image.fromarray(image.pixels)
         if (picture.height, picture.width) != (height, width):
             picture = picture.resize((width, height), _RESAMPLING[self.interpolation])
-        top, left = round((height - self.size[0]) / 2.0), round((width - self.size[1]) / 2.0)
+        top, left = self._corner(height, width)
         if (top, left) != (0, 0) or (height, width) != self.size:
             picture = picture.crop((left, top, left + self.size[1], top + self.size[0]))
         if self.channels != 3:

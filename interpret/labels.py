@@ -50,7 +50,7 @@ def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
     """
     path = Path(path)
     try:
-        found = _parse(path.read_text(encoding="utf-8"))
+        found = _parse(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f'Label file "{path}" could not be read as text: {error}.') from None
     if len(found) != classes:
@@ -61,6 +61,8 @@ def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
 def _parse(text: str) -> tuple[str, ...]:
     try:
         data = json.loads(text)
+    except RecursionError:
+        return ()
     except ValueError:
         lines = text.splitlines()
         parts = lines if len(lines) > 1 else text.split(",")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -42,6 +44,7 @@ class LayerInfo:
         parameters: numbers learned in it and in the modules inside it.
         stride: input pixels per output row, for spatial layers; else None.
         depth: how many modules it is nested in, from 0.
+        pooled: its output comes straight out of a pooling module.
     """
 
     name: str
@@ -51,6 +54,7 @@ class LayerInfo:
     parameters: int
     stride: int | None
     depth: int
+    pooled: bool
 
     @property
     def is_spatial(self) -> bool:
@@ -128,7 +132,8 @@ class Tape:
             of: any tensor computed from this tape; it is summed.
             at: name of a layer kept by `trace`.
         """
-        (gradient,) = torch.autograd.grad(of.sum(), self.outputs[at], retain_graph=True)
+        with torch.enable_grad():  # the sum belongs to the graph whatever the caller's mode is
+            (gradient,) = torch.autograd.grad(of.sum(), self.outputs[at], retain_graph=True)
         return gradient
 
 
@@ -193,7 +198,7 @@ class LoadedModel:
         spatial = [layer for layer in self.layers if layer.is_spatial]
         if not spatial:
             raise BadInput(f"{self.architecture.title} has no layer with rows and columns.")
-        return next((layer for layer in reversed(spatial) if "Pool" not in layer.kind), spatial[-1])
+        return next((layer for layer in reversed(spatial) if not layer.pooled), spatial[-1])
 
     def target(self, target: int | str) -> int:
         """A class index from an index or from a label (upper or lower case alike).
@@ -202,7 +207,7 @@ class LoadedModel:
             UnknownName: there is no such class.
         """
         text = str(target).strip()
-        if text.lstrip("-").isdigit():
+        if re.fullmatch(r"-?[0-9]{1,9}", text):
             if 0 <= int(text) < len(self.labels):
                 return int(text)
             raise unknown("Class", text, f"0 to {len(self.labels) - 1}", ())
@@ -385,13 +390,15 @@ def _choose(checkpoint: Checkpoint, arch: str | None) -> tuple[Architecture, tup
 
 def _fill(known: Architecture, best: Candidate, checkpoint: Checkpoint) -> tuple[nn.Module, tuple[str, ...]]:
     """The network with the file's tensors in it, float32, and the names it did not get."""
-    tensors = {
-        key: (tensor.float() if tensor.is_floating_point() else tensor).detach()
+    tensors = OrderedDict(
+        (key, (tensor.float() if tensor.is_floating_point() else tensor).detach())
         for key, tensor in checkpoint.tensors.items()
-    }
+    )
     auxiliary = has_auxiliary(checkpoint.tensors)
     with WithoutMemory():
         network = known.build(best.classes, best.channels, auxiliary)
+    # Files seldom keep the versions of modules; without one, MNASNet takes the tensors for those of an older self.
+    tensors._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]
     try:
         missing, _ = network.load_state_dict(tensors, strict=False, assign=True)
         if any(value.is_meta for value in (*network.parameters(), *network.buffers())):
@@ -418,17 +425,18 @@ def _preprocess(known: Architecture, metadata: Mapping[str, str], channels: int)
         if "interpolation" in metadata:
             changes["interpolation"] = metadata["interpolation"]
         for key in ("mean", "std"):
+            numbers = getattr(steps, key)
             if key in metadata:
-                changes[key] = tuple(float(number) for number in json.loads(metadata[key]))
-    except (ValueError, TypeError):
+                numbers = tuple(float(number) for number in json.loads(metadata[key]))
+            if channels != len(numbers) == steps.channels:
+                numbers = (sum(numbers) / len(numbers),) * channels
+            changes[key] = numbers
+    except (ValueError, TypeError, RecursionError):
+        said = {key: metadata[key][:40] for key in ("input_size", "resize", "mean", "std") if key in metadata}
         raise BadCheckpoint(
-            f"The metadata of this file describes its input in a way Loupe cannot read: {dict(metadata)}"
+            f"The metadata of this file describes its input in a way Loupe cannot read: {said}."
         ) from None
-    steps = replace(steps, **changes)
-    if channels != steps.channels:
-        mean, std = (sum(numbers) / len(numbers) for numbers in (steps.mean, steps.std))
-        steps = replace(steps, channels=channels, mean=(mean,) * channels, std=(std,) * channels)
-    return steps
+    return replace(steps, channels=channels, **changes)
 
 
 def _scores(output: Any, head: int) -> torch.Tensor:
@@ -487,15 +495,17 @@ def _look_through(
     if not suited:
         found = ", ".join(str(list(output.shape)) for output in outputs) or "no tensor"
         raise BadCheckpoint(f"The network answers with {found}; a vector of {classes} class scores was expected.")
+    pooled = {id(output) for _, module, output, _ in first_calls if "Pool" in type(module).__name__}
     layers = tuple(
-        _describe(layer, module, output, grown.get(layer), steps.size[0]) for layer, module, output, _ in first_calls
+        _describe(layer, module, output, grown.get(layer), steps.size[0], id(output) in pooled)
+        for layer, module, output, _ in first_calls
     )
     rewritten = frozenset(layer for layer, _, output, version in first_calls if output._version != version)
     return layers, rewritten, suited[0]
 
 
 def _describe(
-    layer: str, module: nn.Module, output: torch.Tensor, grown: tuple[int, ...] | None, height: int
+    layer: str, module: nn.Module, output: torch.Tensor, grown: tuple[int, ...] | None, height: int, pooled: bool
 ) -> LayerInfo:
     shape = tuple(output.shape[1:])
     layout: Layout = {1: "vector", 3: "channels first"}.get(len(shape), "other")  # type: ignore[assignment]
@@ -510,4 +520,5 @@ def _describe(
         parameters=sum(p.numel() for p in module.parameters()),
         stride=max(1, round(height / rows)) if rows > 1 else None,
         depth=layer.count("."),
+        pooled=pooled,
     )

@@ -218,7 +218,7 @@ def scatter(
     ring: NDArray[np.float32] | None = None,
     side: int = 448,
 ) -> Pixels:
-    """Points coloured by class on white, both axes on one scale: uint8 [side, side, 3].
+    """Points coloured by class on a transparent ground, both axes on one scale: uint8 [side, side, 4].
 
     Args:
         points: float32 [n, 2].
@@ -234,14 +234,14 @@ def scatter(
         x, y = ((point - low + margin) / span * 0.9 + 0.05) * side * 2
         return float(x), 2 * side - float(y)
 
-    picture = Image.new("RGB", (2 * side, 2 * side), "white")
+    picture = Image.new("RGBA", (2 * side, 2 * side), (128, 128, 128, 0))
     pen = ImageDraw.Draw(picture)
     for point, index in zip(points, classes, strict=True):
         x, y = at(point)
         pen.ellipse((x - 9, y - 9, x + 9, y + 9), fill=class_colour(int(index)))
     for point in () if ring is None else ring:
         x, y = at(point)
-        pen.ellipse((x - 26, y - 26, x + 26, y + 26), outline="black", width=6)
+        pen.ellipse((x - 26, y - 26, x + 26, y + 26), outline="#808080", width=7)
     return np.asarray(picture.resize((side, side), Image.Resampling.LANCZOS))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import re
 import urllib.error
 import urllib.request
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +93,7 @@ def fetch_pretrained(key: str, folder: Path | None = None, weights: PublishedWei
         return target
     weights = weights or published_weights(key)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{target.name}.{os.getpid()}.part"
+    partial = folder / f"{target.name}.{uuid.uuid4().hex}.part"
     try:
         yield from _receive(weights, partial, known)
         yield Progress(0, None, "reading the weights")
@@ -118,8 +120,8 @@ def _receive(weights: PublishedWeights, partial: Path, known: Architecture) -> J
                 yield Progress(done, total, f"{done / 2**20:.0f}{of} MiB from {host}")
             if total and done != total:
                 raise Unavailable(f"{host} sent only {done:,} of {total:,} bytes. Try again.")
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+        reason = " ".join(str(getattr(error, "reason", error)).split())[:200]
         raise Unavailable(
             f"The weights of {known.title} could not be fetched from {host} ({reason}). "
             "Without a network, upload a checkpoint file or put one into the folder checkpoints/."
@@ -144,7 +146,7 @@ def _convert(known: Architecture, partial: Path, target: Path, url: str) -> None
         "std": json.dumps(steps.std),
     }
     tensors = {name: tensor.contiguous().clone() for name, tensor in checkpoint.tensors.items()}
-    unfinished = target.with_suffix(f".{os.getpid()}.tmp")
+    unfinished = partial.with_suffix(".tmp")
     try:
         save_file(tensors, unfinished, metadata)
         unfinished.replace(target)

@@ -117,7 +117,8 @@ def _read_torch(data: bytes, name: str) -> Any:
         if "TorchScript" in text:
             raise BadCheckpoint(f'"{name}" is a TorchScript program, which Loupe never runs. {HOW_TO_SAVE}') from None
         blocked = re.search(r"(?:GLOBAL|global|class) ([\w.]+\.[\w.]+)", text)
-        if (blocked and "weights_only" in text.lower()) or "Unsupported" in text:
+        pickled = data.startswith((b"\x80", b"PK"))  # else an unsupported opcode only means: these bytes are no pickle
+        if (blocked and "weights_only" in text.lower()) or (pickled and "Unsupported" in text):
             what = f" ({blocked.group(1)})" if blocked else ""
             raise BadCheckpoint(
                 f'"{name}" holds Python objects{what} that would run code when loaded; Loupe reads weights only. '

@@ -30,7 +30,8 @@ def grad_cam(
     tape = model.trace(batch, [layer.name])
     assert tape.scores is not None
     classes = tape.scores.argmax(1) if targets is None else targets.to(tape.scores.device)
-    score = tape.scores.gather(1, classes[:, None])
+    with torch.enable_grad():  # whatever the caller's mode is
+        score = tape.scores.gather(1, classes[:, None])
     gradient = layer.channels_first(tape.gradient(score, layer.name))
     activation = layer.channels_first(tape[layer.name].detach())
     return torch.einsum("nk,nkij->nij", gradient.mean((2, 3)), activation).relu(), tape.scores.detach()

@@ -1,0 +1,248 @@
+"""Filter pictures by gradient ascent: what they reach, what they depend on, and what a cancel leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from interpret.errors import BadInput, UnknownName
+from interpret.filters import FilterImages, FilterParams, filter_images
+from interpret.filters.ascent import CHUNK, Adam
+from interpret.filters.fourier import colour_matrix, frequency_scale, new_spectrum, to_pictures
+from interpret.jobs import Progress, complete
+from interpret.model import LoadedModel
+from tests.conftest import look_into, nothing_left_behind
+
+
+def drawn(model: LoadedModel, layer: str, channels: tuple[int, ...], **params: float) -> FilterImages:
+    return complete(filter_images(model, layer, channels, FilterParams(**params)))  # type: ignore[arg-type]
+
+
+def answer(model: LoadedModel, layer: str, pictures: np.ndarray, channels: tuple[int, ...]) -> np.ndarray:
+    """Each channel's mean activation on its own picture [n, height, width, 3], by an ordinary pass."""
+    batch = model.preprocess.normalise(torch.from_numpy(pictures.copy()).permute(0, 3, 1, 2))
+    info = model.layer(layer)
+    maps = info.channels_first(model.observe(batch, [layer])[layer])
+    return np.array([float(maps[index, channel].mean()) for index, channel in enumerate(channels)])
+
+
+def start(model: LoadedModel, channels: tuple[int, ...], seed: int) -> np.ndarray:
+    """The pictures a run begins with [n, height, width, 3]."""
+    height, width = model.preprocess.size
+    generators = [torch.Generator().manual_seed(seed * 1_000_003 + channel) for channel in channels]
+    spectrum = new_spectrum(generators, height, width)
+    return to_pictures(spectrum, frequency_scale(height, width), colour_matrix(), width).permute(0, 2, 3, 1).numpy()
+
+
+@pytest.mark.parametrize("layer", ["conv1", "bn2", "conv2", "head"])
+def test_what_is_reached_rises_above_the_start_and_above_noise(trap: LoadedModel, layer: str) -> None:
+    channels = tuple(range(trap.layer(layer).channels))
+    found = drawn(trap, layer, channels, steps=60)
+    noise = np.random.default_rng(0).random((20, 12, 12, 3)).astype(np.float32)
+    best_noise = np.max(
+        [answer(trap, layer, np.repeat(picture[None], len(channels), 0), channels) for picture in noise], axis=0
+    )
+    assert (found.reached > answer(trap, layer, start(trap, channels, 0), channels)).all()
+    assert (found.reached > best_noise).all()
+
+
+def test_what_is_said_to_be_reached_is_what_the_picture_gives(trap: LoadedModel) -> None:
+    found = drawn(trap, "conv2", (4, 1), steps=5)
+    np.testing.assert_allclose(found.reached, answer(trap, "conv2", found.pictures, (4, 1)), atol=1e-5)
+
+
+def test_more_steps_reach_more(trap: LoadedModel) -> None:
+    few, many = (drawn(trap, "bn2", (0, 3, 5), steps=steps).reached for steps in (4, 80))
+    assert (many > few).all()
+
+
+def test_the_result_is_raw_and_complete(trap: LoadedModel) -> None:
+    found = drawn(trap, "conv1", (5, 0), steps=3, seed=7)
+    assert found.pictures.shape == (2, 12, 12, 3) and found.pictures.dtype == np.float32
+    assert found.pictures.min() >= 0 and found.pictures.max() <= 1 and np.ptp(found.pictures) > 0.01
+    assert (found.channels, found.steps, found.layer) == ((5, 0), 3, trap.layer("conv1"))
+    assert found.params == FilterParams(steps=3, seed=7)
+    for array in (found.pictures, found.reached):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_the_seed_decides(trap: LoadedModel) -> None:
+    first, again, other = (drawn(trap, "conv2", (0, 1), steps=10, seed=seed).pictures for seed in (1, 1, 2))
+    np.testing.assert_allclose(first, again, atol=1e-6)
+    assert np.abs(first - other).max() > 0.05
+    torch.manual_seed(99)
+    np.random.seed(99)
+    np.testing.assert_allclose(drawn(trap, "conv2", (0, 1), steps=10, seed=1).pictures, first, atol=1e-6)
+
+
+def test_each_channel_starts_from_its_own_picture(trap: LoadedModel) -> None:
+    channels = (0, 2, 3)
+    first = [drawn(trap, "conv1", channels, steps=1, learning_rate=0.001, seed=seed).pictures for seed in (0, 6)]
+    for found, seed in zip(first, (0, 6), strict=True):
+        alike = np.corrcoef(np.concatenate([found.reshape(3, -1), start(trap, channels, seed).reshape(3, -1)]))
+        assert (alike[:3, 3:].diagonal() > 0.9).all()
+        assert np.abs(alike[np.triu_indices(3, 1)]).max() < 0.7
+
+
+@pytest.mark.parametrize("layer", ["conv2", "relu:1"])
+def test_a_channels_picture_does_not_depend_on_the_others(trap: LoadedModel, layer: str) -> None:
+    alone = drawn(trap, layer, (2,), steps=12).pictures[0]
+    for channels in ((2, 3), (5, 4, 2), tuple(range(6))):
+        together = drawn(trap, layer, channels, steps=12).pictures[channels.index(2)]
+        np.testing.assert_allclose(together, alone, atol=1e-3)
+
+
+def test_it_does_not_depend_on_the_chunk_either(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    channels = tuple(range(6))
+    whole = drawn(trap, "conv2", channels, steps=8)
+    monkeypatch.setitem(CHUNK, "cpu", 4)
+    parts = drawn(trap, "conv2", channels, steps=8)
+    np.testing.assert_allclose(parts.pictures, whole.pictures, atol=1e-3)
+    np.testing.assert_allclose(parts.reached, whole.reached, atol=1e-3)
+
+
+def test_a_run_that_was_watched_gives_the_same(trap: LoadedModel) -> None:
+    """The preview is a copy, and the consumer may change the grad mode between steps."""
+    job = filter_images(trap, "conv2", (0, 1), FilterParams(steps=8))
+    while True:
+        try:
+            with torch.no_grad():
+                progress = next(job)
+        except StopIteration as stop:
+            found = stop.value
+            break
+        if progress.preview is not None:
+            progress.preview.pictures[:] = 0  # type: ignore[attr-defined]
+    np.testing.assert_allclose(found.pictures, drawn(trap, "conv2", (0, 1), steps=8).pictures, atol=1e-6)
+
+
+def test_progress_and_previews(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CHUNK, "cpu", 4)
+    seen: list[Progress] = []
+    complete(filter_images(trap, "conv2", range(6), FilterParams(steps=48)), seen.append)
+    assert [progress.step for progress in seen] == list(range(1, 97))
+    assert {progress.total for progress in seen} == {96}
+    assert seen[-1].note == "step 48 of 48"
+    previews = [progress.preview for progress in seen if progress.preview is not None]
+    assert len(previews) == 24
+    assert all(isinstance(preview, FilterImages) and preview.pictures.shape == (6, 12, 12, 3) for preview in previews)
+    assert np.isnan(previews[0].reached).all() and previews[0].steps < previews[-1].steps  # type: ignore[attr-defined]
+    assert not np.allclose(previews[0].pictures, previews[-1].pictures, atol=0.01)  # type: ignore[attr-defined]
+
+
+def test_cancelling_at_every_step_leaves_nothing_behind(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CHUNK, "cpu", 2)
+    for stop in range(13):
+        with nothing_left_behind(trap):
+            job = filter_images(trap, "conv2", range(6), FilterParams(steps=4))
+            for _ in range(stop):
+                next(job)
+                assert torch.is_grad_enabled() and trap.runtime._passes._value > 0  # type: ignore[attr-defined]
+            job.close()
+            assert next(job, None) is None
+
+
+def test_nothing_is_held_while_the_job_waits(trap: LoadedModel) -> None:
+    """Between two steps no grad mode, recording or place for a pass is held, whatever the consumer's mode."""
+    for mode in (torch.no_grad, torch.enable_grad, torch.inference_mode):
+        job = filter_images(trap, "conv2", (0,), FilterParams(steps=3))
+        next(job)
+        with mode(), nothing_left_behind(trap):
+            if mode is not torch.inference_mode:
+                next(job)
+        job.close()
+
+
+def test_an_error_in_the_middle_leaves_nothing_behind(trap: LoadedModel) -> None:
+    class Stop(Exception):
+        pass
+
+    def report(progress: Progress) -> None:
+        if progress.step == 2:
+            raise Stop
+
+    with nothing_left_behind(trap), pytest.raises(Stop):
+        complete(filter_images(trap, "conv2", (0,), FilterParams(steps=5)), report)
+
+
+@pytest.mark.parametrize("channels", [(6,), (-1,), (0, 99), ()])
+def test_channels_that_do_not_exist(trap: LoadedModel, channels: tuple[int, ...]) -> None:
+    with pytest.raises(BadInput, match=r'Layer "conv2" has channels 0 to 5; found \['):
+        drawn(trap, "conv2", channels, steps=1)
+
+
+def test_layers_that_do_not_exist(trap: LoadedModel) -> None:
+    with pytest.raises(UnknownName, match=r'Layer "conv22" is not in Trap. The nearest names are "conv2"'):
+        drawn(trap, "conv22", (0,), steps=1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"steps": 0}, "steps must lie between 1 and 4096; found 0"),
+        ({"steps": 10**9}, "steps must lie"),
+        ({"learning_rate": 0.0}, "learning_rate must lie between 0.001 and 1.0"),
+        ({"learning_rate": float("nan")}, "learning_rate must lie"),
+        ({"seed": -1}, "seed must lie"),
+    ],
+)
+def test_parameters_out_of_their_range(wrong: dict[str, float], says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        FilterParams(**wrong)  # type: ignore[arg-type]
+
+
+class Sleepy(nn.Module):
+    """Channels behind a ReLU: 0 answers edges of some contrast only, 1 all edges, 2 nothing ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.edges = nn.Conv2d(3, 3, (1, 2))
+        self.relu = nn.ReLU()
+        self.head = nn.Linear(3, 2)
+        with torch.no_grad():
+            self.edges.weight.copy_(torch.tensor([1.0, -1.0]).expand(3, 3, 1, 2))
+            self.edges.weight[2] = 0
+            self.edges.bias.copy_(torch.tensor([-0.3, 0.0, -1.0]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.relu(self.edges(x)).mean((2, 3)))
+
+
+def test_a_channel_that_sleeps_at_the_start_is_woken() -> None:
+    """The first picture is too faint for channel 0 and gives no gradient; it must not stay grey."""
+    model = look_into(Sleepy(), classes=2, size=(32, 32))
+    assert not answer(model, "relu", start(model, (0,), 0), (0,)).any()
+    found = drawn(model, "relu", (0, 1, 2), steps=40)
+    assert found.reached[0] > 0.1 and found.reached[1] > 0.1 and found.reached[2] == 0
+    assert np.isfinite(found.pictures).all()
+    np.testing.assert_allclose(drawn(model, "relu", (1,), steps=40).pictures[0], found.pictures[1], atol=1e-3)
+    np.testing.assert_allclose(drawn(model, "relu", (0,), steps=40).pictures[0], found.pictures[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.001, 1.0])
+def test_its_adam_is_torchs(rate: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours = torch.randn(4, 5, generator=generator)
+    theirs = ours.clone().requires_grad_()
+    optimiser, torchs = Adam(ours, rate), torch.optim.Adam([theirs], lr=rate)
+    for step in range(60):
+        gradient = torch.randn(4, 5, generator=generator) * 10.0 ** (step % 5 - 3)
+        optimiser.descend(gradient)
+        theirs.grad = gradient.clone()
+        torchs.step()
+        torch.testing.assert_close(ours, theirs.detach(), atol=1e-5, rtol=1e-4)
+
+
+def test_a_real_networks_channels_answer_their_own_pictures_most(real_model: Callable[[str], LoadedModel]) -> None:
+    """The picture drawn for a first-layer channel excites it more than the pictures drawn for others do."""
+    model = real_model("resnet18")
+    channels = (1, 8, 20)
+    found = drawn(model, "relu", channels, steps=16)
+    for index, channel in enumerate(channels):
+        all_answers = answer(model, "relu", found.pictures, (channel,) * 3)
+        assert all_answers.argmax() == index
