@@ -36,8 +36,9 @@ def picture(tmp_path: Path) -> Path:
 
 
 def said(capsys: Capture, *arguments: object) -> str:
-    """What a command prints when it succeeds."""
-    code = main([str(argument) for argument in arguments])
+    """What a command prints when it succeeds, on the CPU, as the results it is compared with."""
+    device = () if arguments[0] == "project" else ("--device", "cpu")
+    code = main([str(argument) for argument in (*arguments, *device)])
     printed = capsys.readouterr()
     assert (code, printed.err) == (0, "")
     return printed.out
@@ -471,7 +472,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_as_a_program(cifar_checkpoint: Path, cifar: LoadedModel, picture: Path) -> None:
-    done = run("predict", cifar_checkpoint, picture, "--json")
+    done = run("predict", cifar_checkpoint, picture, "--device", "cpu", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)["predictions"][0]["top"]
     assert found[0]["class"] == cifar.predict([InputImage.from_path(picture)])[0].top(1)[0]
