@@ -13,7 +13,7 @@ from ui.cache import RESULTS, keep_upload
 from ui.components.point_map import MapSelection, point_map
 from ui.controls import pick_layer, result_of, settings
 from ui.display import flat_map, inline_image, percent, plain, question
-from ui.library import SHAPES, data_of, data_title, model_of, picture_of
+from ui.library import SHAPES, data_of, data_stamp, data_title, model_of, picture_of
 from ui.server import THUMBNAILS
 from ui.state import choose, selection
 
@@ -29,12 +29,7 @@ question(
 columns = st.columns([1.6, 2.4, 1, 1], vertical_alignment="bottom")
 with columns[0]:
     options = [*SHAPES] + ([selection().data] if selection().data not in SHAPES else [])
-    data = st.selectbox(
-        "Data set",
-        options,
-        index=options.index(selection().data),
-        format_func=data_title,
-    )
+    data = st.selectbox("Data set", options, options.index(selection().data), format_func=data_title)
     if data != selection().data:
         choose(data=data)
 with columns[1]:
@@ -94,14 +89,15 @@ def _neighbours(picked: MapSelection) -> None:
     st.caption("Under each picture: class · distance in the layer's space. Click a point for its neighbours.")
 
 
+stamp = data_stamp(data)
 embedded = result_of(
     "embedding",
-    ("embedding", model.digest, data, limit, layer.name),
+    ("embedding", model.digest, data, stamp, limit, layer.name),
     "Embedding pictures",
     lambda: embed(model, data_of(data, limit)(), layer.name),
 )
 if embedded is not None:
-    key = (model.digest, data, limit, layer.name)
+    key = (model.digest, data, stamp, limit, layer.name)
     main, side = st.columns([2.6, 1], gap="medium")
     with main:
         area = st.container()

@@ -97,6 +97,16 @@ def data_title(key: str) -> str:
     return SHAPES.get(key, key.rpartition("/")[2])
 
 
+def data_stamp(key: str) -> tuple[int, ...]:
+    """Changes when a folder or file on this machine does, as far as its own and its subfolders' times tell."""
+    kind, _, name = key.partition("/")
+    path = Path(name)
+    if kind != "path" or not path.exists():
+        return ()
+    folders = sorted(child for child in path.iterdir() if child.is_dir()) if path.is_dir() else []
+    return tuple(item.stat().st_mtime_ns for item in (path, *folders))
+
+
 def data_of(key: str, limit: int) -> Callable[[], PictureSource]:
     """How to open a data set: "shapes", "shapes-tagged", "path/FOLDER", "path/FILE.zip" or "upload/DIGEST".
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ui.cache import BoundedStore, keep_upload, size_in_bytes
 from ui.display import number, percent, plain
+from ui.library import data_stamp
 from ui.state import Selection, parse
 
 
@@ -96,3 +99,12 @@ def test_small_shares_are_not_nothing() -> None:
 def test_untrusted_text_is_no_markdown() -> None:
     assert plain("![x](http://evil)") == r"\!\[x\]\(http\:\/\/evil\)".replace(r"\/", "/")
     assert plain("a\n# b") == r"a \# b"
+
+
+def test_a_changed_folder_has_another_stamp(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    before = data_stamp(f"path/{tmp_path}")
+    assert before == data_stamp(f"path/{tmp_path}")
+    os.utime(tmp_path / "cats", ns=(1, 1))
+    assert data_stamp(f"path/{tmp_path}") != before
+    assert data_stamp("shapes") == data_stamp("path/nowhere") == ()
