@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -91,3 +92,16 @@ def test_every_page_title_is_the_question_in_the_readme() -> None:
         question = re.search(r'question\(\s*"([^"]+)"', source)
         assert question, f"pages/{file}.py has no question"
         assert f"| {title} | {question.group(1)} |" in README
+
+
+def test_the_figures_of_the_readme_are_those_of_the_recorded_run() -> None:
+    rows = json.loads((ROOT / "benchmarks/results/cpu-2-cores.json").read_text(encoding="utf-8"))["rows"]
+
+    def ratios(way: str) -> list[float]:
+        return [row["ratio"] for row in rows if row["way"] == way]
+
+    said = " ".join(README.split("## How fast")[1].split("## Where")[0].split())
+    for way, form in (("Loupe, Grad-CAM", ".2f"), ("pytorch-grad-cam, Grad-CAM", ".1f"), ("Captum, Grad-CAM", ".1f")):
+        low, high = format(min(ratios(way)), form), format(max(ratios(way)), form)
+        assert f"{low} to {high}" in said or f"{low} and {high}" in said, way
+    assert f"takes {ratios('Loupe, all 53 convolutions')[0]:.2f} times" in said
