@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -191,13 +192,17 @@ def test_a_deep_link_shows_the_same_screen_again(app: RunningApp, browser: Any, 
         ("note.png", b"this is no picture", "is not a picture Loupe can read"),
         ("empty.jpg", b"", "is empty"),
         ("cut.png", None, "damaged or incomplete"),
+        ("huge.png", None, "40 megapixels"),
     ],
 )
 def test_a_bad_picture_gets_a_sentence_and_the_app_goes_on(
     app: RunningApp, page: Any, tmp_path: Path, name: str, data: bytes | None, said: str
 ) -> None:
     path = tmp_path / name
-    path.write_bytes(picture_file(tmp_path, "star").read_bytes()[:-3000] if data is None else data)
+    if name == "huge.png":
+        Image.new("L", (8000, 5000)).save(path)
+    else:
+        path.write_bytes(picture_file(tmp_path, "star").read_bytes()[:-3000] if data is None else data)
     open_app(page, app.url)
     page.get_by_text("Grad-CAM for heart").first.wait_for(timeout=WAIT)
     page.locator('[data-testid="stSidebar"] [class*="st-key-upload-picture"] input[type=file]').set_input_files(path)
@@ -223,6 +228,22 @@ def test_a_bad_checkpoint_gets_a_sentence_and_the_app_goes_on(
     page.locator('[data-testid="stSidebar"] [class*="st-key-upload-checkpoint"] input[type=file]').set_input_files(path)
     page.get_by_text(said, exact=False).wait_for(timeout=WAIT)
     page.get_by_text("Grad-CAM for heart").first.wait_for(timeout=WAIT)
+
+
+def test_a_zip_bomb_gets_a_sentence_and_the_app_goes_on(app: RunningApp, page: Any, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/zeros.png", bytes(10**6))
+    path.write_bytes(path.read_bytes().replace((10**6).to_bytes(4, "little"), (2**32 - 2).to_bytes(4, "little")))
+    with zipfile.ZipFile(path) as archive:
+        claimed = sum(info.file_size for info in archive.infolist())
+    assert claimed > 4 * 10**9
+    open_app(page, f"{app.url}/latent-space")
+    page.get_by_text("Settings and other data").click()
+    page.locator('[data-testid="stMain"] input[type=file]').set_input_files(path)
+    page.get_by_text("pictures must be under 64 MiB", exact=False).first.wait_for(timeout=WAIT)
+    page.get_by_role("link", name="Heatmaps").first.click()
+    page.get_by_text("score × activation").wait_for(timeout=WAIT)
 
 
 def test_an_address_that_names_nothing_is_answered_with_a_sentence(app: RunningApp, page: Any) -> None:
