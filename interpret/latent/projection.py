@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -110,7 +111,9 @@ def _umap(vectors: Points, params: ProjectionParams) -> Job[Points]:
         (folder / "params.json").write_text(json.dumps(settings))
         script = Path(__file__).with_name("umap_process.py")
         with (folder / "log.txt").open("w") as log:
-            process = subprocess.Popen([sys.executable, "-P", str(script), name], stdout=log, stderr=log)
+            process = subprocess.Popen(
+                [sys.executable, "-P", str(script), name, str(os.getpid())], stdout=log, stderr=log
+            )
         try:
             while process.poll() is None:
                 yield Progress(0, None, "laying out the map")

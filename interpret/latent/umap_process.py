@@ -1,12 +1,17 @@
-"""umap-learn in a process of its own: `python umap_process.py FOLDER` reads and writes there.
+"""umap-learn in a process of its own: `python umap_process.py FOLDER PARENT` reads and writes there.
 
 A fit cannot be interrupted from within, and two fits in one process can abort it. A process can be ended at any time.
+It ends by itself, and takes its folder with it, when the process that started it is gone.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -33,5 +38,14 @@ def main(folder: Path) -> None:
     unfinished.rename(folder / "projection.npy")
 
 
+def end_with_parent(folder: Path, parent: int) -> None:
+    """Waits until the parent process is gone, then leaves nothing behind."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=end_with_parent, args=(Path(sys.argv[1]), int(sys.argv[2])), daemon=True).start()
     main(Path(sys.argv[1]))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -212,3 +215,23 @@ def test_new_pictures_are_placed_among_their_own(flat: tuple[np.ndarray, np.ndar
     far, distance = place(vectors, projection, vectors[:1] + 1000)
     low, high = projection.points.min(0), projection.points.max(0)
     assert (far >= low - 1e-3).all() and (far <= high + 1e-3).all() and distance[0] > 1000
+
+
+def test_a_killed_parent_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np; from interpret import project;"
+        "job = project(np.random.default_rng(0).normal(size=(4000, 64)).astype(np.float32), 'umap');"
+        "[print(progress.note, flush=True) for progress in job]"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+    assert parent.stdout is not None
+    for line in parent.stdout:
+        if "laying out" in line:
+            break
+    (child,) = psutil.Process(parent.pid).children()
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    child.wait(timeout=30)
+    assert list(tmp_path.iterdir()) == []
