@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import socket
@@ -23,6 +24,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from benchmarks.timing import Row, interleaved
 from interpret import FilterParams, InputImage, LoadedModel, complete, embed, filter_images, load_model
 from interpret.datasets import open_source
+from interpret.filters.ascent import chunk_size
 from interpret.heatmaps.grad_cam import grad_cam
 
 ROOT = Path(__file__).parent.parent
@@ -116,7 +118,7 @@ def filter_step(rounds: int) -> list[Row]:
     rows = []
     for loaded, layer in ((load_model(BUNDLED), "layer3"), (network("resnet18")[0], "layer2")):
         job = filter_images(loaded, layer, range(16), FilterParams(steps=2 * (rounds + 3)))
-        chunks = 2 if loaded.runtime.device.type == "cpu" else 1
+        chunks = math.ceil(16 / chunk_size(loaded.runtime.device.type, *loaded.preprocess.size))
 
         def step(job=job, chunks=chunks) -> None:  # type: ignore[no-untyped-def]
             for _ in range(chunks):

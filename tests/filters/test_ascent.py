@@ -11,7 +11,7 @@ from torch import nn
 
 from interpret.errors import BadInput, UnknownName
 from interpret.filters import FilterImages, FilterParams, filter_images
-from interpret.filters.ascent import CHUNK, Adam
+from interpret.filters.ascent import Adam, chunk_size
 from interpret.filters.fourier import colour_matrix, frequency_scale, new_spectrum, to_pictures
 from interpret.jobs import Progress, complete
 from interpret.model import LoadedModel
@@ -100,7 +100,7 @@ def test_a_channels_picture_does_not_depend_on_the_others(trap: LoadedModel, lay
 def test_it_does_not_depend_on_the_chunk_either(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     channels = tuple(range(6))
     whole = drawn(trap, "conv2", channels, steps=8)
-    monkeypatch.setitem(CHUNK, "cpu", 4)
+    monkeypatch.setattr("interpret.filters.ascent.chunk_size", lambda *_: 4)
     parts = drawn(trap, "conv2", channels, steps=8)
     np.testing.assert_allclose(parts.pictures, whole.pictures, atol=1e-3)
     np.testing.assert_allclose(parts.reached, whole.reached, atol=1e-3)
@@ -122,7 +122,7 @@ def test_a_run_that_was_watched_gives_the_same(trap: LoadedModel) -> None:
 
 
 def test_progress_and_previews(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CHUNK, "cpu", 4)
+    monkeypatch.setattr("interpret.filters.ascent.chunk_size", lambda *_: 4)
     seen: list[Progress] = []
     complete(filter_images(trap, "conv2", range(6), FilterParams(steps=48)), seen.append)
     assert [progress.step for progress in seen] == list(range(1, 97))
@@ -136,7 +136,7 @@ def test_progress_and_previews(trap: LoadedModel, monkeypatch: pytest.MonkeyPatc
 
 
 def test_cancelling_at_every_step_leaves_nothing_behind(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CHUNK, "cpu", 2)
+    monkeypatch.setattr("interpret.filters.ascent.chunk_size", lambda *_: 2)
     for stop in range(13):
         with nothing_left_behind(trap):
             job = filter_images(trap, "conv2", range(6), FilterParams(steps=4))
@@ -246,3 +246,8 @@ def test_a_real_networks_channels_answer_their_own_pictures_most(real_model: Cal
     for index, channel in enumerate(channels):
         all_answers = answer(model, "relu", found.pictures, (channel,) * 3)
         assert all_answers.argmax() == index
+
+
+@pytest.mark.parametrize(("side", "pictures"), [(32, 16), (64, 16), (128, 12), (224, 4), (448, 1), (2000, 1)])
+def test_a_pass_on_a_cpu_stays_short(side: int, pictures: int) -> None:
+    assert chunk_size("cpu", side, side) == pictures
