@@ -7,7 +7,7 @@ import streamlit as st
 
 from interpret.activations import activations
 from interpret.filters import FilterParams, filter_images
-from interpret.heatmaps import heatmap
+from interpret.heatmaps import Heatmap, heatmap
 from interpret.jobs import complete
 from interpret.latent import embed, place, project
 from interpret.latent.embedding import embed_picture
@@ -31,9 +31,17 @@ question(
 )
 
 prediction = RESULTS.get_or_make(("predict", model.digest, image.digest), lambda: model.predict([image])[0])
-warm = RESULTS.get_or_make(("heatmap", model.digest, image.digest, "grad-cam", "", -1), lambda: heatmap(model, image))
 seen = model.preprocess.seen(image)
 top = prediction.top()
+
+
+def grad_cam_of(target: int) -> Heatmap:
+    """Under the key the heatmaps page uses, so that neither computes it again."""
+    key = ("heatmap", model.digest, image.digest, "grad-cam", model.default_layer.name, target)
+    return RESULTS.get_or_make(key, lambda: heatmap(model, image, target=target))
+
+
+warm = grad_cam_of(top[0])
 
 first, second, third, bars = st.columns([1, 1, 1, 1.7], gap="medium")
 with first:
@@ -95,10 +103,7 @@ with tiles[1]:
     st.page_link("pages/filters.py", label="Filters", query_params=address())
 with tiles[2]:
     second_best = top[1] if len(top) > 1 else top[0]
-    other = RESULTS.get_or_make(
-        ("heatmap", model.digest, image.digest, "grad-cam", "", second_best),
-        lambda: heatmap(model, image, target=second_best),
-    )
+    other = grad_cam_of(second_best)
     picture(
         overlay(seen, other.values, scale),
         f"Grad-CAM for the runner-up, {plain(model.labels[second_best])}, on the same scale as above",
