@@ -12,7 +12,9 @@ from interpret.heatmaps import Heatmap, heatmap
 from interpret.images import InputImage, Preprocess
 from interpret.jobs import Job, Progress, complete
 from interpret.latent import Embedding, Projection, ProjectionParams, embed, project
-from interpret.model import LayerInfo, LoadedModel, load_model
+from interpret.layers import LayerInfo
+from interpret.loading import load_model
+from interpret.model import LoadedModel
 
 __version__ = "0.1.0"
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from interpret.errors import BadInput
 from interpret.images import InputImage
-from interpret.model import LayerInfo, LoadedModel
+from interpret.layers import LayerInfo
+from interpret.model import LoadedModel
 
 
 @dataclass(frozen=True, eq=False)

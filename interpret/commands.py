@@ -24,7 +24,8 @@ from interpret.heatmaps import heatmap
 from interpret.images import InputImage
 from interpret.jobs import Job, Progress, T, complete
 from interpret.latent import ProjectionParams, embed, project
-from interpret.model import LoadedModel, load_model
+from interpret.loading import load_model
+from interpret.model import LoadedModel
 from interpret.rendering import Scale, colour, grid, overlay, png, scaled_up
 
 Answer = tuple[dict[str, Any], str]

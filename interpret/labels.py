@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from interpret.errors import BadInput
@@ -19,26 +19,26 @@ def imagenet_labels() -> tuple[str, ...]:
     return tuple(_IMAGENET_CATEGORIES)
 
 
-def labels_for(classes: int, metadata: Mapping[str, str], architecture_key: str) -> tuple[str, ...]:
+def labels_for(classes: int, metadata: Mapping[str, str], usual: Sequence[str] = ()) -> tuple[str, ...]:
     """Names for every class of a checkpoint.
 
-    From the file's metadata (`labels` or `classes`) where its count agrees; ImageNet's names for 1,000 classes;
-    CIFAR-10's for ten classes of a CIFAR network; else "class 0", "class 1", ...
+    From the file's metadata (`labels`, `classes` or `class_names`) where its count agrees, else the architecture's
+    usual ones where theirs does; ImageNet's names for 1,000 classes; else "class 0", "class 1", ...
 
     Args:
         classes: how many the network has.
         metadata: the checkpoint's own, possibly empty.
-        architecture_key: tells CIFAR networks.
+        usual: names the architecture brings, such as CIFAR-10's.
     """
     for key in ("labels", "classes", "class_names"):
         if key in metadata:
-            found = _parse(metadata[key])
+            found = parse_labels(metadata[key])
             if len(found) == classes:
                 return found
+    if len(usual) == classes:
+        return tuple(usual)
     if classes == 1000:
         return imagenet_labels()
-    if classes == 10 and architecture_key.startswith("cifar"):
-        return CIFAR10
     return tuple(f"class {index}" for index in range(classes))
 
 
@@ -50,7 +50,7 @@ def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
     """
     path = Path(path)
     try:
-        found = _parse(path.read_text(encoding="utf-8-sig"))
+        found = parse_labels(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f'Label file "{path}" could not be read as text: {error}.') from None
     if len(found) != classes:
@@ -58,7 +58,8 @@ def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
     return found
 
 
-def _parse(text: str) -> tuple[str, ...]:
+def parse_labels(text: str) -> tuple[str, ...]:
+    """Class names from one name a line, a JSON list, or a JSON object from index to name; () from anything else."""
     try:
         data = json.loads(text)
     except RecursionError:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-import time
-from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,70 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from interpret.architectures import Architecture, Candidate, architecture, recognise
-from interpret.architectures.catalogue import WithoutMemory
-from interpret.architectures.recognition import compare, has_auxiliary
-from interpret.checkpoints import Checkpoint, read_checkpoint
-from interpret.errors import BadCheckpoint, BadInput, UnknownName, unknown
+from interpret.architectures import Architecture
+from interpret.errors import BadCheckpoint, BadInput, unknown
 from interpret.images import InputImage, Preprocess
-from interpret.labels import labels_for, read_labels
-from interpret.runtime import Runtime, choose_runtime
-from interpret.tape import Edit, Enough, Recording, install, recording
+from interpret.layers import LayerInfo, describe
+from interpret.runtime import Runtime
+from interpret.tape import Edit, Enough, Recording, recording
 
-Layout = Literal["channels first", "channels last", "vector", "other"]
 _PASSED_THROUGH = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-
-
-@dataclass(frozen=True)
-class LayerInfo:
-    """One call of one module.
-
-    Attributes:
-        name: dotted module path; "relu:1" is the second call of "relu" in a pass.
-        kind: the module's class: "Conv2d", "BasicBlock".
-        shape: of its output for one picture: (channels, rows, columns), (rows, columns, channels) or (channels,).
-        layout: where the channels are in `shape`.
-        parameters: numbers learned in it and in the modules inside it.
-        stride: input pixels per output row, for spatial layers; else None.
-        depth: how many modules it is nested in, from 0.
-        pooled: its output comes straight out of a pooling module.
-    """
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    layout: Layout
-    parameters: int
-    stride: int | None
-    depth: int
-    pooled: bool
-
-    @property
-    def is_spatial(self) -> bool:
-        """Whether it has rows and columns, more than one place of them."""
-        return self.layout in ("channels first", "channels last") and self.rows * self.columns > 1
-
-    @property
-    def channels(self) -> int:
-        return self.shape[-1] if self.layout == "channels last" else self.shape[0]
-
-    @property
-    def rows(self) -> int:
-        return {"channels first": self.shape[-2], "channels last": self.shape[0]}[self.layout] if self._is_map else 1
-
-    @property
-    def columns(self) -> int:
-        return {"channels first": self.shape[-1], "channels last": self.shape[1]}[self.layout] if self._is_map else 1
-
-    @property
-    def _is_map(self) -> bool:
-        return self.layout in ("channels first", "channels last")
-
-    def channels_first(self, output: torch.Tensor) -> torch.Tensor:
-        """A recorded output [n, ...] as [n, channels, rows, columns]; vectors get one row and one column."""
-        if self.layout == "channels last":
-            return output.permute(0, 3, 1, 2)
-        return output if self.layout == "channels first" else output.reshape(output.shape[0], -1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -93,9 +34,11 @@ class LoadReport:
         missing: names the network wanted and the file has not; they keep their initial values.
         unexpected: names the file has and the network has no place for.
         reshaped: names in both whose shapes do not agree.
-        prefixes: taken off every name.
+        prefixes: taken off every name, in order.
         wrapper: key path the tensors lay under in the file.
+        parts: what else in the file could be opened: values for `load_model(part=...)`.
         candidates: architectures considered, best first, as (key, tensors that differ).
+        precisions: the types of number in the file: "float32", "bfloat16".
         not_finite: names of tensors that hold NaN or infinity.
         seconds: reading, recognising and loading took this long.
     """
@@ -106,9 +49,24 @@ class LoadReport:
     reshaped: tuple[str, ...]
     prefixes: tuple[str, ...]
     wrapper: str
+    parts: tuple[str, ...]
     candidates: tuple[tuple[str, int], ...]
+    precisions: tuple[str, ...]
     not_finite: tuple[str, ...]
     seconds: float
+
+
+@dataclass(frozen=True)
+class Output:
+    """One of the tensors a network answers with.
+
+    Attributes:
+        name: its key or place in what the network returns ("boxes", "1"); "" where it returns one tensor.
+        shape: for one picture.
+    """
+
+    name: str
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +117,8 @@ class LoadedModel:
         architecture: what was recognised.
         labels: a name for every class; untrusted text.
         layers: calls of modules in the order they finish in a pass; a block comes after what is inside it.
+        outputs: what the network answers with; the class scores are `outputs[head]`.
+        head: which of the outputs holds the class scores.
         preprocess: how pictures become input.
         runtime: where it runs.
         report: how it was loaded.
@@ -170,13 +130,16 @@ class LoadedModel:
     architecture: Architecture
     labels: tuple[str, ...]
     layers: tuple[LayerInfo, ...]
+    outputs: tuple[Output, ...]
+    head: int
     preprocess: Preprocess
     runtime: Runtime
     report: LoadReport
     parameters: int
     _network: nn.Module = field(repr=False)
     _rewritten: frozenset[str] = field(repr=False)
-    _head: int = field(repr=False)
+    _heads: tuple[str, ...] = field(repr=False)
+    _identity: str = field(repr=False)
 
     @cached_property
     def _by_name(self) -> dict[str, LayerInfo]:
@@ -215,6 +178,31 @@ class LoadedModel:
         if text.casefold() in folded:
             return folded.index(text.casefold())
         raise unknown("Class", text, self.architecture.title, self.labels)
+
+    def reopened(self, preprocess: Preprocess | None = None, labels: Sequence[str] | None = None) -> LoadedModel:
+        """The same network with other preprocessing or other class names; the weights are shared.
+
+        Raises:
+            BadInput: not one name for each class, or the network does not run on such input.
+        """
+        names, steps = tuple(labels or self.labels), preprocess or self.preprocess
+        if len(names) != len(self.labels):
+            raise BadInput(f"{len(names):,} class names were given; the network has {len(self.labels):,} classes.")
+        if steps.channels != self.preprocess.channels:
+            raise BadInput(f"The network takes {self.preprocess.channels} channels; {steps.channels} were given.")
+        if steps == self.preprocess:
+            return replace(self, labels=names)
+        looked = look_through(self._network, steps, len(names), self.runtime, self._heads)
+        return replace(
+            self,
+            labels=names,
+            preprocess=steps,
+            digest=digest_of(self._identity, steps),
+            layers=looked.layers,
+            outputs=looked.outputs,
+            head=looked.head,
+            _rewritten=looked.rewritten,
+        )
 
     def observe(
         self,
@@ -267,7 +255,7 @@ class LoadedModel:
         scores: torch.Tensor | None = None
         with self.runtime.one_pass(), recording(record):
             try:
-                scores = _scores(self._network(batch), self._head)
+                scores = _scores(self._network(batch), self.head)
             except Enough:
                 pass
         if record.rewritten():
@@ -287,180 +275,58 @@ class LoadedModel:
         return predictions
 
 
-def load_model(
-    source: str | Path | bytes | Checkpoint,
-    *,
-    name: str | None = None,
-    arch: str | None = None,
-    labels: str | Path | Sequence[str] | None = None,
-    device: str = "auto",
-    preprocess: Preprocess | None = None,
-) -> LoadedModel:
-    """A network from a checkpoint file: recognised, filled, frozen and looked through once.
-
-    Args:
-        source: a path, the bytes of a file, or a checkpoint already read.
-        name: what to call bytes.
-        arch: the architecture's key, where it is not to be recognised.
-        labels: a file of class names, or the names.
-        device: "auto", "cpu", "cuda" or "mps".
-        preprocess: instead of the file's own or the architecture's usual one.
-
-    Raises:
-        BadCheckpoint: the file cannot be used, or its tensors fit no known network.
-        UnknownName: `arch` is not in the catalogue.
-        Unavailable: no such device.
-    """
-    started = time.perf_counter()
-    runtime = choose_runtime(device)
-    checkpoint = source if isinstance(source, Checkpoint) else read_checkpoint(source, name)
-    known, candidates = _choose(checkpoint, arch)
-    best = candidates[0]
-    network, missing = _fill(known, best, checkpoint)
-    not_finite = tuple(key for key, tensor in network.state_dict().items() if not torch.isfinite(tensor).all())
-    network.eval().requires_grad_(False)
-    network.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    install(network)
-    steps = preprocess or _preprocess(known, checkpoint.metadata, best.channels)
-    layers, rewritten, head = _look_through(network, steps, best.classes, runtime)
-    names = (
-        labels_for(best.classes, checkpoint.metadata, known.key)
-        if labels is None
-        else read_labels(labels, best.classes)
-        if isinstance(labels, str | Path)
-        else tuple(labels)
-    )
-    if len(names) != best.classes:
-        raise BadInput(f"{len(names)} class names were given; the network has {best.classes} classes.")
-    report = LoadReport(
-        matched=best.matched,
-        missing=missing,
-        unexpected=best.unexpected,
-        reshaped=best.reshaped,
-        prefixes=checkpoint.prefixes,
-        wrapper=checkpoint.wrapper,
-        candidates=tuple((candidate.key, candidate.differences) for candidate in candidates),
-        not_finite=not_finite,
-        seconds=time.perf_counter() - started,
-    )
-    identity = f"{checkpoint.digest} {known.key} {steps}"
-    return LoadedModel(
-        name=checkpoint.name,
-        digest=hashlib.sha256(identity.encode()).hexdigest(),
-        architecture=known,
-        labels=names,
-        layers=layers,
-        preprocess=steps,
-        runtime=runtime,
-        report=report,
-        parameters=sum(p.numel() for p in network.parameters()),
-        _network=network,
-        _rewritten=rewritten,
-        _head=head,
-    )
-
-
-def _choose(checkpoint: Checkpoint, arch: str | None) -> tuple[Architecture, tuple[Candidate, ...]]:
-    """The architecture and how the candidates fit, best first: named by the caller or the file, else recognised."""
-    named = arch or checkpoint.metadata.get("arch")
-    if named and checkpoint.metadata.get("library") == "timm" and not named.startswith("timm/") and not arch:
-        named = f"timm/{named}"
-    candidates: tuple[Candidate, ...]
-    if arch:
-        candidates = (compare(architecture(arch).key, checkpoint.tensors),)
-    else:
-        candidates = recognise(checkpoint.tensors)
-        if named and (candidates[0].differences or named.startswith("timm/")):
-            try:
-                candidates = (compare(named, checkpoint.tensors), *candidates)
-            except UnknownName:  # what a file says of itself is only a hint
-                pass
-    best = candidates[0]
-    if best.missing or best.reshaped:
-        differing = [*best.missing, *best.reshaped][:3]
-        listed = ", ".join(f'"{key}"' for key in differing)
-        total = best.matched + len(best.missing) + len(best.reshaped)
-        claim = f' It calls itself "{named}", which Loupe does not know.' if named and named != best.key else ""
-        raise BadCheckpoint(
-            f'The tensors of "{checkpoint.name}" fit no network Loupe knows.{claim} The nearest is {best.key}: '
-            f"{best.matched} of its {total} tensors match; {listed} differ. Name the right architecture if you know it."
-        )
-    return architecture(best.key), candidates
-
-
-def _fill(known: Architecture, best: Candidate, checkpoint: Checkpoint) -> tuple[nn.Module, tuple[str, ...]]:
-    """The network with the file's tensors in it, float32, and the names it did not get."""
-    tensors = OrderedDict(
-        (key, (tensor.float() if tensor.is_floating_point() else tensor).detach())
-        for key, tensor in checkpoint.tensors.items()
-    )
-    auxiliary = has_auxiliary(checkpoint.tensors)
-    with WithoutMemory():
-        network = known.build(best.classes, best.channels, auxiliary)
-    # Files seldom keep the versions of modules; without one, MNASNet takes the tensors for those of an older self.
-    tensors._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]
-    try:
-        missing, _ = network.load_state_dict(tensors, strict=False, assign=True)
-        if any(value.is_meta for value in (*network.parameters(), *network.buffers())):
-            network = known.build(best.classes, best.channels, auxiliary)
-            missing, _ = network.load_state_dict(tensors, strict=False)
-    except RuntimeError as error:
-        raise BadCheckpoint(
-            f'"{checkpoint.name}" does not fit {known.title}: {str(error).splitlines()[-1].strip()}'
-        ) from None
-    return network, tuple(key for key in missing if not key.endswith("num_batches_tracked"))
-
-
-def _preprocess(known: Architecture, metadata: Mapping[str, str], channels: int) -> Preprocess:
-    """The architecture's usual preprocessing with what the file's metadata says put over it."""
-    import json
-
-    steps = known.preprocess()
-    changes: dict[str, Any] = {}
-    try:
-        if "input_size" in metadata:
-            side = int(metadata["input_size"])
-            changes["size"] = (side, side)
-            changes["resize"] = int(metadata.get("resize", side))
-        if "interpolation" in metadata:
-            changes["interpolation"] = metadata["interpolation"]
-        for key in ("mean", "std"):
-            numbers = getattr(steps, key)
-            if key in metadata:
-                numbers = tuple(float(number) for number in json.loads(metadata[key]))
-            if channels != len(numbers) == steps.channels:
-                numbers = (sum(numbers) / len(numbers),) * channels
-            changes[key] = numbers
-    except (ValueError, TypeError, RecursionError):
-        said = {key: metadata[key][:40] for key in ("input_size", "resize", "mean", "std") if key in metadata}
-        raise BadCheckpoint(
-            f"The metadata of this file describes its input in a way Loupe cannot read: {said}."
-        ) from None
-    return replace(steps, channels=channels, **changes)
+def digest_of(identity: str, steps: Preprocess) -> str:
+    """SHA-256 of what decides a network's answers: the file's part and architecture, and the preprocessing."""
+    return hashlib.sha256(f"{identity} {steps}".encode()).hexdigest()
 
 
 def _scores(output: Any, head: int) -> torch.Tensor:
-    scores = _tensors(output)[head]
+    scores = _named(output)[head][1]
     return scores.flatten(1) if scores.ndim > 2 else scores
 
 
-def _tensors(output: Any) -> list[torch.Tensor]:
+def _named(output: Any, name: str = "") -> list[tuple[str, torch.Tensor]]:
     if isinstance(output, torch.Tensor):
-        return [output]
-    values = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple | list) else ()
-    return [tensor for value in values for tensor in _tensors(value)]
+        return [(name, output)]
+    if isinstance(output, Mapping):
+        pairs = [(str(key), value) for key, value in output.items()]
+    else:
+        pairs = [(str(i), value) for i, value in enumerate(output if isinstance(output, tuple | list) else ())]
+    return [found for key, value in pairs for found in _named(value, f"{name}.{key}" if name else key)]
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What one look through a network found; the attributes are those of `LoadedModel`."""
+
+    layers: tuple[LayerInfo, ...]
+    outputs: tuple[Output, ...]
+    head: int
+    classes: int
+    rewritten: frozenset[str]
 
 
 _look_lock = threading.Lock()
 
 
-def _look_through(
-    network: nn.Module, steps: Preprocess, classes: int, runtime: Runtime
-) -> tuple[tuple[LayerInfo, ...], frozenset[str], int]:
+def look_through(
+    network: nn.Module, steps: Preprocess, classes: int, runtime: Runtime, heads: Collection[str] = ()
+) -> Looked:
     """Layers in order of execution, those rewritten in place, and which of the outputs holds the class scores.
 
     One pass of a grey picture. Which axis holds the channels is not guessed: where a module works on the last axis, a
-    second pass of a larger picture shows which axes grow with it.
+    second pass of a larger picture shows which axes grow with it. Where several outputs have as many numbers as there
+    are classes, the one that comes straight out of a module with class weights is taken.
+
+    Args:
+        network: in eval mode, with the hooks of `tape.install`.
+        steps: says how large a picture is and how many channels it has.
+        classes: how many; 0 where only the output tells.
+        runtime: where it runs.
+        heads: names of the parameters whose first axis counts the classes.
+
+    Raises:
+        BadCheckpoint: it does not run on such a picture, or answers without class scores.
     """
     calls: list[tuple[str, nn.Module, torch.Tensor, int]] = []
 
@@ -475,11 +341,11 @@ def _look_through(
 
     with _look_lock:
         try:
-            outputs = _tensors(run(*steps.size))
-        except RuntimeError as error:
+            outputs = _named(run(*steps.size))
+        except Exception as error:  # a user's own forward may raise anything
             raise BadCheckpoint(
-                f"The network does not run on a picture of {steps.size[0]} x {steps.size[1]} pixels: {error}. "
-                "Set another input size."
+                f"The network does not run on a picture of {steps.size[1]} x {steps.size[0]} pixels with "
+                f"{steps.channels} channels: {' '.join(str(error).split())[:200]}. Set another input size."
             ) from None
         first_calls = calls
         last_axis = any(
@@ -489,36 +355,38 @@ def _look_through(
         grown: dict[str, tuple[int, ...]] = {}
         if last_axis:
             calls = []
-            run(2 * steps.size[0], 2 * steps.size[1])
+            try:
+                run(2 * steps.size[0], 2 * steps.size[1])
+            except Exception:  # made for one size only; then the usual layout is taken
+                calls = []
             grown = {layer: tuple(output.shape) for layer, _, output, _ in calls}
-    suited = [i for i, output in enumerate(outputs) if output.ndim >= 2 and output[0].numel() == classes]
-    if not suited:
-        found = ", ".join(str(list(output.shape)) for output in outputs) or "no tensor"
-        raise BadCheckpoint(f"The network answers with {found}; a vector of {classes} class scores was expected.")
+    head = _head_of(outputs, first_calls, classes, heads)
     pooled = {id(output) for _, module, output, _ in first_calls if "Pool" in type(module).__name__}
     layers = tuple(
-        _describe(layer, module, output, grown.get(layer), steps.size[0], id(output) in pooled)
+        describe(layer, module, output, grown.get(layer), steps.size[0], id(output) in pooled)
         for layer, module, output, _ in first_calls
     )
     rewritten = frozenset(layer for layer, _, output, version in first_calls if output._version != version)
-    return layers, rewritten, suited[0]
+    named = tuple(Output(name, tuple(output.shape[1:])) for name, output in outputs)
+    return Looked(layers, named, head, int(outputs[head][1][0].numel()), rewritten)
 
 
-def _describe(
-    layer: str, module: nn.Module, output: torch.Tensor, grown: tuple[int, ...] | None, height: int, pooled: bool
-) -> LayerInfo:
-    shape = tuple(output.shape[1:])
-    layout: Layout = {1: "vector", 3: "channels first"}.get(len(shape), "other")  # type: ignore[assignment]
-    if grown is not None and len(shape) == 3 and grown[1] != shape[0] and grown[3] == shape[2]:
-        layout = "channels last"
-    rows = shape[0] if layout == "channels last" else shape[1] if layout == "channels first" else 0
-    return LayerInfo(
-        name=layer,
-        kind=type(module).__name__,
-        shape=shape,
-        layout=layout,
-        parameters=sum(p.numel() for p in module.parameters()),
-        stride=max(1, round(height / rows)) if rows > 1 else None,
-        depth=layer.count("."),
-        pooled=pooled,
-    )
+def _head_of(
+    outputs: Sequence[tuple[str, torch.Tensor]],
+    calls: Sequence[tuple[str, nn.Module, torch.Tensor, int]],
+    classes: int,
+    heads: Collection[str],
+) -> int:
+    made_by_heads = {id(output) for layer, _, output, _ in calls if f"{layer}.weight" in heads}
+    suited = [
+        number
+        for number, (_, output) in enumerate(outputs)
+        if output.ndim >= 2
+        and len(output) == 1
+        and (output[0].numel() == classes or (not classes and output[0].numel() > 1))
+    ]
+    if not suited:
+        found = ", ".join(str(list(output.shape)) for _, output in outputs) or "no tensor"
+        wanted = f"a vector of {classes} class scores" if classes else "a vector of class scores"
+        raise BadCheckpoint(f"The network answers with {found}; {wanted} was expected.")
+    return min(suited, key=lambda number: (id(outputs[number][1]) not in made_by_heads, number))

@@ -22,12 +22,12 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-import interpret.model
+import interpret.loading
 import interpret.tape
 from interpret.architectures import Architecture, architecture
 from interpret.architectures.catalogue import WithoutMemory
 from interpret.images import InputImage, Preprocess
-from interpret.model import LoadedModel, LoadReport
+from interpret.model import LoadedModel, LoadReport, look_through
 from interpret.runtime import choose_runtime
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -103,20 +103,23 @@ def look_into(network: nn.Module, classes: int, size: tuple[int, int] = (12, 12)
     interpret.tape.install(network)
     middle = (0.5,) * channels
     steps = Preprocess(size, min(size), mean=middle, std=middle, channels=channels)
-    layers, rewritten, head = interpret.model._look_through(network, steps, classes, runtime)
+    looked = look_through(network, steps, classes, runtime)
     return LoadedModel(
         name="trap",
         digest=weights_digest(network),
         architecture=Architecture("trap", "Trap", "Trap", "tests", lambda *_: network, lambda: steps),
         labels=tuple(f"class {index}" for index in range(classes)),
-        layers=layers,
+        layers=looked.layers,
+        outputs=looked.outputs,
+        head=looked.head,
         preprocess=steps,
         runtime=runtime,
-        report=LoadReport(0, (), (), (), (), "", (), (), 0.0),
+        report=LoadReport(0, (), (), (), (), "", (), (), (), (), 0.0),
         parameters=sum(p.numel() for p in network.parameters()),
         _network=network,
-        _rewritten=rewritten,
-        _head=head,
+        _rewritten=looked.rewritten,
+        _heads=(),
+        _identity="trap",
     )
 
 
@@ -204,7 +207,7 @@ def cifar_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cifar(cifar_checkpoint: Path) -> LoadedModel:
     """The network of `cifar_checkpoint`; never changed by anyone."""
-    return interpret.model.load_model(cifar_checkpoint, device="cpu")
+    return interpret.loading.load_model(cifar_checkpoint, device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -223,7 +226,7 @@ def real_model(real: Path) -> Callable[[str], LoadedModel]:
     def load(start: str) -> LoadedModel:
         if start not in loaded:
             (path,) = (real / "weights").glob(f"{start}*.safetensors")
-            loaded[start] = interpret.model.load_model(path, device="cpu")
+            loaded[start] = interpret.loading.load_model(path, device="cpu")
         return loaded[start]
 
     return load

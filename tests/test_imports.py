@@ -16,12 +16,13 @@ from tests.conftest import REPOSITORY
 # Beyond the plan's drawing: `errors` lies below everything; `channels` reads channel numbers; and `checkpoints` lies on
 # `architectures`, because fetching published weights has to know what was published for which architecture.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("interpret.errors",),
+    ("interpret.errors", "interpret.limits"),
     ("interpret.jobs", "interpret.runtime", "interpret.channels"),
-    ("interpret.images", "interpret.labels", "interpret.tape", "interpret.rendering"),
+    ("interpret.images", "interpret.labels", "interpret.tape", "interpret.layers", "interpret.rendering"),
     ("interpret.architectures", "interpret.datasets"),
     ("interpret.checkpoints",),
     ("interpret.model",),
+    ("interpret.loading",),
     ("interpret.activations", "interpret.filters", "interpret.heatmaps", "interpret.latent"),
     ("interpret",),
     ("interpret.commands",),

@@ -10,7 +10,8 @@ import streamlit as st
 
 from interpret.errors import InterpretError
 from interpret.jobs import Job
-from interpret.model import LayerInfo, LoadedModel
+from interpret.layers import LayerInfo
+from interpret.model import LoadedModel
 from ui.cache import RESULTS
 from ui.display import plain
 from ui.jobs import RUNNER, BackgroundJob, session_id

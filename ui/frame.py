@@ -16,7 +16,7 @@ from interpret.checkpoints import SUFFIXES as CHECKPOINT_SUFFIXES
 from interpret.checkpoints.pretrained import fetch_pretrained
 from interpret.errors import InterpretError
 from interpret.images import MAX_BYTES, SUFFIXES, InputImage
-from interpret.model import load_model
+from interpret.loading import load_model
 from interpret.runtime import choose_runtime
 from ui.cache import MODELS, RESULTS, keep_upload
 from ui.components.paste import pasted_picture

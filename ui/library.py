@@ -12,7 +12,8 @@ from interpret.datasets import PictureSource, open_source, sample_names, sample_
 from interpret.datasets.sources import open_archive, shapes_source
 from interpret.errors import BadInput
 from interpret.images import InputImage
-from interpret.model import LoadedModel, load_model
+from interpret.loading import load_model
+from interpret.model import LoadedModel
 from ui.cache import MODELS, RESULTS, UPLOADS
 
 BUNDLED = Path(__file__).parent.parent / "checkpoints"

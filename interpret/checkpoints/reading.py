@@ -32,6 +32,13 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.", "encoder.")
 HOW_TO_SAVE = 'Save the weights alone instead: torch.save(model.state_dict(), "weights.pth").'
 
 
+@dataclass(frozen=True)
+class Part:
+    path: str
+    tensors: int
+    parameters: int
+
+
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """Tensors of a network and what the file says of them.
@@ -50,10 +57,10 @@ class Checkpoint:
     tensors: Mapping[str, torch.Tensor]
     metadata: Mapping[str, str]
     wrapper: str
-    prefixes: tuple[str, ...]
+    parts: tuple[Part, ...]
 
 
-def read_checkpoint(source: str | Path | bytes, name: str | None = None) -> Checkpoint:
+def read_checkpoint(source: str | Path | bytes, name: str | None = None, part: str | None = None) -> Checkpoint:
     """The tensors of a `.safetensors` file or of a file written by `torch.save`, read weights-only.
 
     Args:
@@ -86,8 +93,7 @@ def read_checkpoint(source: str | Path | bytes, name: str | None = None) -> Chec
     else:
         loaded, metadata = _read_torch(data, name), {}
     found, wrapper = _unwrap(loaded, name)
-    tensors, prefixes = _strip(found)
-    return Checkpoint(name, digest, tensors, metadata, wrapper, prefixes)
+    return Checkpoint(name, digest, found, metadata, wrapper, (Part(wrapper, len(found), 0),))
 
 
 def _looks_like_safetensors(data: bytes) -> bool:

@@ -13,7 +13,8 @@ from interpret.errors import BadInput
 from interpret.filters.fourier import colour_matrix, frequency_scale, new_spectrum, to_pictures
 from interpret.filters.transforms import move, movements
 from interpret.jobs import Job, Progress
-from interpret.model import LayerInfo, LoadedModel
+from interpret.layers import LayerInfo
+from interpret.model import LoadedModel
 
 REDRAWS = 10
 """Steps in which a picture without any gradient is drawn anew, with twice the contrast each time."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from interpret.model import LayerInfo, LoadedModel
+from interpret.layers import LayerInfo
+from interpret.model import LoadedModel
 
 
 def grad_cam(

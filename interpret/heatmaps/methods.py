@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from interpret.errors import BadInput, unknown
 from interpret.heatmaps.grad_cam import grad_cam
 from interpret.images import InputImage
-from interpret.model import LayerInfo, LoadedModel
+from interpret.layers import LayerInfo
+from interpret.model import LoadedModel
 
 MapFunction = Callable[[LoadedModel, torch.Tensor, LayerInfo, torch.Tensor | None], tuple[torch.Tensor, torch.Tensor]]
 

@@ -14,7 +14,8 @@ from interpret.datasets.sources import PictureSource
 from interpret.errors import BadInput, InterpretError
 from interpret.images import InputImage
 from interpret.jobs import Job, Progress
-from interpret.model import LayerInfo, LoadedModel
+from interpret.layers import LayerInfo
+from interpret.model import LoadedModel
 from interpret.rendering import thumbnail
 
 BATCH = {"cpu": 8, "cuda": 128, "mps": 32}

@@ -19,7 +19,7 @@ from interpret.architectures.cifar_resnet import cifar_resnet
 from interpret.checkpoints.pretrained import PublishedWeights, download_folder, fetch_pretrained, published_weights
 from interpret.errors import InterpretError, Unavailable, UnknownName
 from interpret.jobs import Progress, complete
-from interpret.model import load_model
+from interpret.loading import load_model
 
 KEY = "squeezenet1_1"
 

@@ -19,7 +19,7 @@ from safetensors.torch import save
 
 from interpret.checkpoints import read_checkpoint
 from interpret.errors import BadCheckpoint
-from interpret.model import load_model
+from interpret.loading import load_model
 
 TENSORS = {"conv.weight": torch.arange(24.0).reshape(2, 3, 2, 2), "conv.bias": torch.tensor([1.0, -2.0])}
 

@@ -1,0 +1,93 @@
+"""What is known of a network's layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+Layout = Literal["channels first", "channels last", "vector", "other"]
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One call of one module.
+
+    Attributes:
+        name: dotted module path; "relu:1" is the second call of "relu" in a pass.
+        kind: the module's class: "Conv2d", "BasicBlock".
+        shape: of its output for one picture: (channels, rows, columns), (rows, columns, channels) or (channels,).
+        layout: where the channels are in `shape`.
+        parameters: numbers learned in it and in the modules inside it.
+        stride: input pixels per output row, for spatial layers; else None.
+        depth: how many modules it is nested in, from 0.
+        pooled: its output comes straight out of a pooling module.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    layout: Layout
+    parameters: int
+    stride: int | None
+    depth: int
+    pooled: bool
+
+    @property
+    def is_spatial(self) -> bool:
+        """Whether it has rows and columns, more than one place of them."""
+        return self.layout in ("channels first", "channels last") and self.rows * self.columns > 1
+
+    @property
+    def channels(self) -> int:
+        return self.shape[-1] if self.layout == "channels last" else self.shape[0]
+
+    @property
+    def rows(self) -> int:
+        return {"channels first": self.shape[-2], "channels last": self.shape[0]}[self.layout] if self._is_map else 1
+
+    @property
+    def columns(self) -> int:
+        return {"channels first": self.shape[-1], "channels last": self.shape[1]}[self.layout] if self._is_map else 1
+
+    @property
+    def _is_map(self) -> bool:
+        return self.layout in ("channels first", "channels last")
+
+    def channels_first(self, output: torch.Tensor) -> torch.Tensor:
+        """A recorded output [n, ...] as [n, channels, rows, columns]; vectors get one row and one column."""
+        if self.layout == "channels last":
+            return output.permute(0, 3, 1, 2)
+        return output if self.layout == "channels first" else output.reshape(output.shape[0], -1, 1, 1)
+
+
+def describe(
+    layer: str, module: nn.Module, output: torch.Tensor, grown: tuple[int, ...] | None, height: int, pooled: bool
+) -> LayerInfo:
+    """A layer from what it answered.
+
+    Args:
+        layer: its name.
+        module: what was called.
+        output: [1, ...] for one picture.
+        grown: the output's shape for a picture twice as large, where it tells which axis holds the channels.
+        height: of the picture, in pixels.
+        pooled: see `LayerInfo`.
+    """
+    shape = tuple(output.shape[1:])
+    layout: Layout = {1: "vector", 3: "channels first"}.get(len(shape), "other")  # type: ignore[assignment]
+    if grown is not None and len(shape) == 3 and grown[1] != shape[0] and grown[3] == shape[2]:
+        layout = "channels last"
+    rows = shape[0] if layout == "channels last" else shape[1] if layout == "channels first" else 0
+    return LayerInfo(
+        name=layer,
+        kind=type(module).__name__,
+        shape=shape,
+        layout=layout,
+        parameters=sum(p.numel() for p in module.parameters()),
+        stride=max(1, round(height / rows)) if rows > 1 else None,
+        depth=layer.count("."),
+        pooled=pooled,
+    )
