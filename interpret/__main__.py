@@ -20,6 +20,11 @@ class _Parser(argparse.ArgumentParser):
         raise BadInput(f"{message[:1].upper()}{message[1:]}. Try {self.prog} --help.")
 
 
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers separated by commas."""
+    return tuple(float(number) for number in text.split(","))
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands, whose `run` default is the command's function."""
     from interpret import commands
@@ -28,9 +33,18 @@ def parser() -> argparse.ArgumentParser:
     everything.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     network = _Parser(add_help=False, parents=[everything])
     network.add_argument("checkpoint", metavar="CKPT", help=".safetensors, .pt, .pth, .th, .bin, .ckpt or .tar")
-    network.add_argument("--arch", metavar="KEY", help="the architecture, where it is not to be recognised")
+    network.add_argument(
+        "--arch", metavar="KEY", help="the architecture, or a Python file that builds it, where it is not recognised"
+    )
+    network.add_argument("--part", metavar="PATH", help="which network of a file that holds several")
     network.add_argument("--labels", metavar="FILE", help="class names: one a line, or JSON")
     network.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    pictures = network.add_argument_group("how pictures are prepared, where the checkpoint's own way is wrong")
+    pictures.add_argument("--input-size", type=int, metavar="N", help="side of what the network gets, in pixels")
+    pictures.add_argument("--resize", type=int, metavar="N", help="the shortest side before the crop; 0 squashes")
+    pictures.add_argument("--mean", type=numbers, metavar="A,B,C", help="subtracted from pixels of 0 to 1")
+    pictures.add_argument("--std", type=numbers, metavar="A,B,C", help="what the difference is divided by")
+    pictures.add_argument("--bgr", action="store_true", help="the network was trained on blue, green, red")
 
     root = _Parser(prog="python -m interpret", description="See inside any CNN.")
     found = root.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)

@@ -22,6 +22,7 @@ from interpret.errors import BadInput
 from interpret.filters import FilterParams, filter_images
 from interpret.heatmaps import heatmap
 from interpret.images import InputImage
+from interpret.inspection import inspected
 from interpret.jobs import Job, Progress, T, complete
 from interpret.latent import ProjectionParams, embed, project
 from interpret.loading import load_model
@@ -33,61 +34,7 @@ Answer = tuple[dict[str, Any], str]
 
 def inspect(options: argparse.Namespace) -> Answer:
     """Architecture, classes, layers and load report."""
-    model = _model(options)
-    report = model.report
-    answer = {
-        "checkpoint": model.name,
-        "architecture": model.architecture.key,
-        "title": model.architecture.title,
-        "library": model.architecture.library,
-        "classes": len(model.labels),
-        "labels": list(model.labels),
-        "parameters": model.parameters,
-        "default_layer": model.default_layer.name,
-        "input": {
-            "size": list(model.preprocess.size),
-            "resize": model.preprocess.resize,
-            "interpolation": model.preprocess.interpolation,
-            "mean": list(model.preprocess.mean),
-            "std": list(model.preprocess.std),
-            "channels": model.preprocess.channels,
-        },
-        "layers": [
-            {
-                "name": layer.name,
-                "kind": layer.kind,
-                "shape": list(layer.shape),
-                "parameters": layer.parameters,
-                "stride": layer.stride,
-                "spatial": layer.is_spatial,
-            }
-            for layer in model.layers
-        ],
-        "report": {
-            "matched": report.matched,
-            "missing": list(report.missing),
-            "unexpected": list(report.unexpected),
-            "reshaped": list(report.reshaped),
-            "prefixes": list(report.prefixes),
-            "wrapper": report.wrapper,
-            "candidates": [{"architecture": key, "differences": count} for key, count in report.candidates],
-            "not_finite": list(report.not_finite),
-            "seconds": round(report.seconds, 3),
-        },
-    }
-    lines = [
-        f"{model.name}: {model.architecture.title} ({model.architecture.key}, {model.architecture.library})",
-        f"{len(model.labels):,} classes, {model.parameters:,} parameters, "
-        f"input {model.preprocess.size[1]} x {model.preprocess.size[0]} px",
-        f"{report.matched:,} tensors matched, {len(report.missing)} missing, {len(report.unexpected)} left over, "
-        f"{len(report.reshaped)} reshaped" + (f"; prefixes {', '.join(report.prefixes)}" if report.prefixes else ""),
-        "",
-    ]
-    wide = max(len(layer.name) for layer in model.layers)
-    for layer in model.layers:
-        shape = " x ".join(str(side) for side in layer.shape)
-        lines.append(f"{layer.name:<{wide}}  {layer.kind:<24} {shape:<18} {layer.parameters:>12,}")
-    return answer, "\n".join(lines)
+    return inspected(_model(options))
 
 
 def predict(options: argparse.Namespace) -> Answer:
@@ -259,7 +206,23 @@ def save_projection(options: argparse.Namespace) -> Answer:
 
 
 def _model(options: argparse.Namespace) -> LoadedModel:
-    return load_model(options.checkpoint, arch=options.arch, labels=options.labels, device=options.device)
+    changes: dict[str, Any] = {
+        name: getattr(options, name) for name in ("mean", "std") if getattr(options, name) is not None
+    }
+    if options.input_size is not None:
+        changes |= {"size": (options.input_size,) * 2, "resize": options.input_size}
+    if options.resize is not None:
+        changes["resize"] = options.resize or None
+    if options.bgr:
+        changes["reverse_channels"] = True
+    return load_model(
+        options.checkpoint,
+        arch=options.arch,
+        part=options.part,
+        labels=options.labels,
+        device=options.device,
+        preprocess=changes or None,
+    )
 
 
 def _driven(job: Job[T], options: argparse.Namespace) -> T:

@@ -174,17 +174,34 @@ class Preprocess:
     reverse_channels: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.size) < 1 or max(self.size) > 4096:
+        if len(self.size) != 2 or min(self.size) < 1 or max(self.size) > 4096:
             raise BadInput(f"An input size of {self.size} pixels cannot be used; sides go from 1 to 4096.")
         if self.resize is not None and not 1 <= self.resize <= 4096:
             raise BadInput(f"Pictures cannot be resized to {self.resize} pixels; sides go from 1 to 4096.")
         if self.interpolation not in _RESAMPLING:
             raise unknown("Interpolation", self.interpolation, "the resampling filters", _RESAMPLING)
-        finite = all(math.isfinite(number) for number in (*self.mean, *self.std))
+        finite = all(math.isfinite(number) for number in (*self.mean, *self.std, self.value_range))
         if not (len(self.mean) == len(self.std) == self.channels) or not finite or min(self.std) <= 0:
             raise BadInput(
                 f"mean and std must hold {self.channels} numbers, std above zero; found {self.mean} and {self.std}."
             )
+        if self.value_range <= 0:
+            raise BadInput(f"White cannot become {self.value_range}; it must be above zero, mostly 1 or 255.")
+
+    @property
+    def described(self) -> str:
+        """It all in one line for people."""
+        height, width = self.size
+        if self.resize is None:
+            cut = f"squashed to {width} x {height} px"
+        else:
+            cut = f"the middle {width} x {height} px after the shortest side became {self.resize} px"
+        order = {1: "grey", 3: "BGR" if self.reverse_channels else "RGB"}.get(
+            self.channels, f"{self.channels} channels"
+        )
+        mean, std = (" ".join(f"{number:.4g}" for number in numbers) for numbers in (self.mean, self.std))
+        white = "" if self.value_range == 1 else f", white = {self.value_range:g}"
+        return f"{cut} ({self.interpolation}), {order}{white}, mean {mean}, standard deviation {std}"
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         if self.resize is None:

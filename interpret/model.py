@@ -389,4 +389,4 @@ def _head_of(
         found = ", ".join(str(list(output.shape)) for _, output in outputs) or "no tensor"
         wanted = f"a vector of {classes} class scores" if classes else "a vector of class scores"
         raise BadCheckpoint(f"The network answers with {found}; {wanted} was expected.")
-    return min(suited, key=lambda number: (id(outputs[number][1]) not in made_by_heads, number))
+    return min(suited, key=lambda i: (id(outputs[i][1]) not in made_by_heads, outputs[i][1].ndim != 2, i))

@@ -11,11 +11,11 @@ from ui.cache import RESULTS
 from ui.components.feature_grid import feature_grid
 from ui.controls import pick_layer
 from ui.display import download_values, number, picture, plain, question, scale_bar
-from ui.library import model_of, picture_of
+from ui.library import chosen_model, picture_of
 from ui.state import choose, selection
 
 chosen = selection()
-model, image = model_of(chosen.checkpoint), picture_of(chosen.picture)
+model, image = chosen_model(), picture_of(chosen.picture)
 
 question(
     "What does each channel respond to?",

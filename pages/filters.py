@@ -12,13 +12,13 @@ from interpret.rendering import grid
 from ui.cache import RESULTS
 from ui.controls import pick_layer, result_of, settings
 from ui.display import download_values, number, picture, plain, question
-from ui.library import model_of, picture_of
+from ui.library import chosen_model, picture_of
 from ui.state import selection
 
 PER_ROW = 8
 
 chosen = selection()
-model, image = model_of(chosen.checkpoint), picture_of(chosen.picture)
+model, image = chosen_model(), picture_of(chosen.picture)
 
 question(
     "What is each filter looking for?",

@@ -9,11 +9,11 @@ from interpret.rendering import PALETTES, Scale, overlay
 from ui.cache import RESULTS
 from ui.controls import pick_class, pick_layer
 from ui.display import download_values, percent, picture, plain, question, scale_bar
-from ui.library import model_of, picture_of
+from ui.library import chosen_model, picture_of
 from ui.state import choose, selection
 
 chosen = selection()
-model, image = model_of(chosen.checkpoint), picture_of(chosen.picture)
+model, image = chosen_model(), picture_of(chosen.picture)
 
 question(
     "Which places spoke for this class?",

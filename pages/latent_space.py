@@ -13,12 +13,12 @@ from ui.cache import RESULTS, keep_upload
 from ui.components.point_map import MapSelection, point_map
 from ui.controls import pick_layer, result_of, settings
 from ui.display import flat_map, inline_image, percent, plain, question
-from ui.library import SHAPES, data_of, data_stamp, data_title, model_of, picture_of
+from ui.library import SHAPES, chosen_model, data_of, data_stamp, data_title, picture_of
 from ui.server import THUMBNAILS
 from ui.state import choose, selection
 
 chosen = selection()
-model, image = model_of(chosen.checkpoint), picture_of(chosen.picture)
+model, image = chosen_model(), picture_of(chosen.picture)
 
 question(
     "How does the network order these pictures?",

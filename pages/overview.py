@@ -16,12 +16,13 @@ from interpret.rendering import Scale, outlined, overlay, scatter
 from ui.cache import RESULTS
 from ui.controls import result_of
 from ui.display import number, picture, plain, probability_bars, question, scale_bar
-from ui.library import data_of, model_of, picture_of
+from ui.library import chosen_model, data_of, picture_of
+from ui.opening import load_report, opened_as, preparation
 from ui.state import address, selection
-from ui.summary import layer_table, load_sentence, report_table
+from ui.summary import layer_table, load_sentence
 
 chosen = selection()
-model, image = model_of(chosen.checkpoint), picture_of(chosen.picture)
+model, image = chosen_model(), picture_of(chosen.picture)
 
 question(
     "What is this network, and what does it say?",
@@ -51,8 +52,11 @@ with first:
         f"The picture {image.name}, with the part the network sees outlined",
     )
 with second:
-    size = " × ".join(str(side) for side in reversed(model.preprocess.size))
-    picture(seen, f"As the network sees it: {size} px", f"The part of {image.name} the network sees")
+    picture(
+        seen,
+        f"As the network sees it: {plain(model.preprocess.described)}",
+        f"The part of {image.name} the network sees",
+    )
 with third:
     scale = Scale.positive(warm.values)
     picture(
@@ -62,6 +66,7 @@ with third:
     )
     scale_bar(scale, "viridis", "evidence")
 with bars:
+    opened_as(model)
     probability_bars([(model.labels[i], float(prediction.probabilities[i]), float(prediction.scores[i])) for i in top])
     st.caption(
         f"**{plain(model.architecture.title)}** · {len(model.labels):,} classes · {model.parameters:,} parameters · "
@@ -137,4 +142,6 @@ with tiles[3]:
 with st.expander("Layers, in the order of execution"):
     st.dataframe(layer_table(model), hide_index=True, height=420)
 with st.expander("How the file was loaded"):
-    st.dataframe(report_table(model), hide_index=True)
+    load_report(model)
+with st.expander("How pictures are prepared for it, and what its classes are called"):
+    preparation(model)

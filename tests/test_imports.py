@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("interpret.loading",),
     ("interpret.activations", "interpret.filters", "interpret.heatmaps", "interpret.latent"),
     ("interpret",),
+    ("interpret.inspection",),
     ("interpret.commands",),
     ("interpret.__main__",),
     ("ui",),

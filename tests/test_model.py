@@ -298,7 +298,7 @@ def test_what_a_file_says_of_itself_is_only_a_hint(tmp_path: Path) -> None:
 
 def test_the_named_architecture_is_believed(tmp_path: Path) -> None:
     path = saved(tmp_path)
-    assert load_model(path, arch="cifar_resnet20", device="cpu").report.candidates == (("cifar_resnet20", 0),)
+    assert load_model(path, arch="cifar_resnet20", device="cpu").report.candidates[0] == ("cifar_resnet20", 0)
     with pytest.raises(BadCheckpoint, match="The nearest is cifar_resnet32"):
         load_model(path, arch="cifar_resnet32", device="cpu")
     with pytest.raises(UnknownName, match=r'Architecture "resnet81" is not in the catalogue.*"resnet'):

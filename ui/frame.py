@@ -11,19 +11,19 @@ from typing import Any
 import streamlit as st
 
 from interpret.architectures import architecture_keys
+from interpret.architectures.own import registered
 from interpret.checkpoints import MAX_CHECKPOINT_BYTES
 from interpret.checkpoints import SUFFIXES as CHECKPOINT_SUFFIXES
 from interpret.checkpoints.pretrained import fetch_pretrained
 from interpret.errors import InterpretError
 from interpret.images import MAX_BYTES, SUFFIXES, InputImage
-from interpret.loading import load_model
 from interpret.runtime import choose_runtime
-from ui.cache import MODELS, RESULTS, keep_upload
+from ui.cache import RESULTS, keep_upload
 from ui.components.paste import pasted_picture
 from ui.controls import POLL_SECONDS, result_of
 from ui.display import picture, plain
 from ui.jobs import RUNNER, session_id
-from ui.library import Offer, checkpoints_on_offer, picture_of, pictures_on_offer
+from ui.library import Offer, checkpoints_on_offer, model_of, picture_of, pictures_on_offer
 from ui.state import address, choose, selection, write_address
 
 PAGES = (
@@ -122,24 +122,22 @@ def _upload_checkpoint() -> None:
     )
     architecture_key = st.selectbox(
         "Architecture",
-        ["", *architecture_keys()],
+        ["", *registered(), *architecture_keys()],
         format_func=lambda key: key or "recognise it from the tensors",
         help="Only needed where a file is not recognised.",
     )
     if file is None or st.session_state.get("upload.checkpoint.seen") == (file.file_id, architecture_key):
         return
     st.session_state["upload.checkpoint.seen"] = (file.file_id, architecture_key)
-    data = file.getvalue()
+    key = f"upload/{keep_upload(file.name, file.getvalue())}"
     with st.spinner("Reading the checkpoint"):
-        model = load_model(data, name=file.name, arch=architecture_key or None)
-    key = f"upload/{keep_upload(file.name, data)}"
-    MODELS.put(key, model)
-    choose(checkpoint=key)
+        model_of(key, architecture_key)
+    choose(checkpoint=key, arch=architecture_key)
     st.rerun()
 
 
 def _fetch() -> None:
-    names = [key for key in architecture_keys() if not key.startswith("cifar")]
+    names = [key for key in architecture_keys() if not key.startswith("cifar_")]
     asked = st.selectbox(
         "Or fetch published weights",
         names,

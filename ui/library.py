@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import streamlit as st
+
+from interpret.architectures import architecture_keys
+from interpret.architectures.own import registered
 from interpret.checkpoints import SUFFIXES
 from interpret.checkpoints.pretrained import download_folder
 from interpret.datasets import PictureSource, open_source, sample_names, sample_picture
 from interpret.datasets.sources import open_archive, shapes_source
-from interpret.errors import BadInput
-from interpret.images import InputImage
+from interpret.errors import BadInput, InterpretError, unknown
+from interpret.images import InputImage, Preprocess
+from interpret.labels import parse_labels
 from interpret.loading import load_model
 from interpret.model import LoadedModel
 from ui.cache import MODELS, RESULTS, UPLOADS
+from ui.display import plain
+from ui.state import selection
 
 BUNDLED = Path(__file__).parent.parent / "checkpoints"
 SHAPES = {"shapes": "Shapes: 2,000 drawn pictures", "shapes-tagged": "Shapes, stars tagged: 2,000 pictures"}
@@ -54,25 +63,76 @@ def _upload_offer(current: str) -> list[Offer]:
     return [Offer(current, found[0] if found else "upload (gone)")]
 
 
-def model_of(key: str) -> LoadedModel:
-    """The network of a checkpoint's key, loaded once and shared.
+def chosen_model() -> LoadedModel:
+    """The network this session looks into, opened as it was asked to be, loaded once and shared.
 
     Raises:
         BadInput: no such key, or an upload that is gone.
         BadCheckpoint: the file cannot be used.
     """
+    chosen = selection()
+    model = model_of(chosen.checkpoint, chosen.arch, chosen.part)
+    if not (chosen.input or chosen.labels):
+        return model
+    try:
+        steps = steps_of(chosen.input) if chosen.input else None
+        names = names_of(chosen.labels, model) if chosen.labels else None
+        key = (model.digest, chosen.input, chosen.labels)
+        return MODELS.get_or_make(key, lambda: model.reopened(steps, names))
+    except InterpretError as error:
+        st.warning(f"{plain(str(error))} The checkpoint's own preprocessing and class names are used.")
+        return model
+
+
+def model_of(key: str, arch: str = "", part: str = "") -> LoadedModel:
+    """The network of a checkpoint's key; `arch` and `part` as in `load_model`, "" for the best."""
+    if arch and arch not in (*architecture_keys(), *registered()):  # never a path: addresses come from anybody
+        raise unknown("Architecture", arch[:80], "the catalogue", architecture_keys())
+    how: dict[str, Any] = {"arch": arch or None, "part": part or None}
     kind, _, name = key.partition("/")
     if kind == "upload":
         found = UPLOADS.get(name)
         if found is None:
             raise BadInput(_GONE)
-        return MODELS.get_or_make(key, lambda: load_model(found[1], name=found[0]))
+        return MODELS.get_or_make((key, arch, part), lambda: load_model(found[1], name=found[0], **how))
     folder = {"bundled": BUNDLED, "fetched": download_folder()}.get(kind)
     path = next((file for file in _files(folder) if file.name == name), None) if folder else None
     if path is None:
         raise BadInput(f'Checkpoint "{name or key}" is not in the library. Choose one in the sidebar.')
     stamp = path.stat()
-    return MODELS.get_or_make((key, stamp.st_size, stamp.st_mtime_ns), lambda: load_model(path))
+    return MODELS.get_or_make((key, stamp.st_size, stamp.st_mtime_ns, arch, part), lambda: load_model(path, **how))
+
+
+def steps_of(text: str) -> Preprocess:
+    """Preprocessing from the JSON an address holds.
+
+    Raises:
+        BadInput: it is none.
+    """
+    try:
+        said: dict[str, Any] = json.loads(text)
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in said.items()}
+        return Preprocess(**fields)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise BadInput("The address describes preprocessing in a way Loupe cannot read.") from None
+
+
+def names_of(digest: str, model: LoadedModel) -> tuple[str, ...]:
+    """Class names from an uploaded list.
+
+    Raises:
+        BadInput: the upload is gone, is no text, or has not one name for each class.
+    """
+    found = UPLOADS.get(digest)
+    if found is None:
+        raise BadInput(_GONE)
+    try:
+        names = parse_labels(found[1].decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        names = ()
+    if len(names) != len(model.labels):
+        raise BadInput(f'"{found[0]}" names {len(names):,} classes; the network has {len(model.labels):,}.')
+    return names
 
 
 def picture_of(key: str) -> InputImage:

@@ -24,6 +24,10 @@ class Selection:
         target: class index, or -1 for the predicted class.
         method: key of a heatmap method.
         data: key of a data set in the library.
+        arch: key of the architecture to open the checkpoint as, or "" to recognise it.
+        part: which network of the checkpoint, or "" for the first.
+        input: changed preprocessing as JSON, or "" for the checkpoint's own.
+        labels: digest of an uploaded list of class names, or "".
     """
 
     checkpoint: str = "bundled/shapes-clean.safetensors"
@@ -33,6 +37,14 @@ class Selection:
     target: int = -1
     method: str = "grad-cam"
     data: str = "shapes"
+    arch: str = ""
+    part: str = ""
+    input: str = ""
+    labels: str = ""
+
+
+_OPENING = ("arch", "part", "input", "labels")
+"""How a checkpoint is opened; forgotten with it, and left out of addresses while empty."""
 
 
 def selection() -> Selection:
@@ -50,6 +62,8 @@ def choose(**changes: Any) -> Selection:
     """The choices with some of them changed, from now on. Another checkpoint or layer forgets what no longer fits."""
     before = selection()
     if changes.get("checkpoint", before.checkpoint) != before.checkpoint:
+        changes = {**dict.fromkeys(_OPENING, ""), "layer": "", "channel": 0, "target": -1, **changes}
+    elif any(changes.get(name, getattr(before, name)) != getattr(before, name) for name in ("arch", "part")):
         changes = {"layer": "", "channel": 0, "target": -1, **changes}
     elif changes.get("layer", before.layer) != before.layer:
         changes = {"channel": 0, **changes}
@@ -60,7 +74,8 @@ def choose(**changes: Any) -> Selection:
 
 def address() -> dict[str, str]:
     """The choices as the query of an address."""
-    return {field.name: str(getattr(selection(), field.name)) for field in fields(Selection)}
+    chosen = {field.name: str(getattr(selection(), field.name)) for field in fields(Selection)}
+    return {name: value for name, value in chosen.items() if value or name not in _OPENING}
 
 
 def write_address() -> None:
@@ -73,7 +88,7 @@ def write_address() -> None:
 
 def parse(asked: Mapping[str, str], otherwise: Selection) -> Selection:
     """The choices an address asks for; what it does not name, or names wrongly, stays as it is in `otherwise`."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = dict.fromkeys(_OPENING, "") if "checkpoint" in asked else {}
     for field in fields(Selection):
         if field.name not in asked:
             continue

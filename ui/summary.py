@@ -40,7 +40,13 @@ def load_sentence(model: LoadedModel) -> str:
 def report_table(model: LoadedModel) -> list[dict[str, str]]:
     """The whole load report, what and value."""
     report, steps = model.report, model.preprocess
-    considered = ", ".join(f"{key} ({differing:,} tensors differ)" for key, differing in report.candidates)
+    considered = ", ".join(
+        f"{key} ({f'{differing:,} tensors differ' if differing else 'fits'})" for key, differing in report.candidates
+    )
+    outputs = [
+        f"{output.name or 'scores'} {' × '.join(map(str, output.shape))}" + (" (classes)" if i == model.head else "")
+        for i, output in enumerate(model.outputs)
+    ]
     rows = {
         "file": model.name,
         "architecture": f"{model.architecture.key} ({model.architecture.library})",
@@ -52,9 +58,10 @@ def report_table(model: LoadedModel) -> list[dict[str, str]]:
         "with NaN or infinity": ", ".join(report.not_finite) or "none",
         "taken out of": report.wrapper or "the top level",
         "prefixes taken off": ", ".join(report.prefixes) or "none",
-        "input": f"{steps.size[1]} × {steps.size[0]} px, {steps.channels} channels, shortest side first resized to "
-        f"{steps.resize or 'nothing (squashed)'}, {steps.interpolation}",
-        "mean and standard deviation": f"{steps.mean}, {steps.std}",
+        "also in the file": ", ".join(report.parts) or "nothing",
+        "numbers": ", ".join(report.precisions),
+        "input": steps.described,
+        "outputs": ", ".join(outputs),
         "loaded in": f"{report.seconds:.2f} s",
     }
     return [{"what": what, "value": value} for what, value in rows.items()]

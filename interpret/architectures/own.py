@@ -35,16 +35,20 @@ _CHANNELS = ("channels", "in_channels", "in_chans", "input_channels")
 
 
 def registered() -> tuple[str, ...]:
-    """Keys of the architectures users registered: files of `LOUPE_ARCHITECTURES` and `checkpoints/`, entry points."""
-    files = [item for item in os.environ.get(VARIABLE, "").split(os.pathsep) if item]
+    """Keys "own/NAME" of what users registered: files of `LOUPE_ARCHITECTURES` and `checkpoints/`, entry points."""
+    return (*_files(), *(f"own/{point.name}" for point in entry_points(group=GROUP)))
+
+
+def _files() -> dict[str, Path]:
+    files = [Path(item) for item in os.environ.get(VARIABLE, "").split(os.pathsep) if item]
     if CHECKPOINTS.is_dir():
-        files += [str(path) for path in sorted(CHECKPOINTS.glob("*.py")) if _has_checkpoint(path)]
-    return (*files, *(f"own/{point.name}" for point in entry_points(group=GROUP)))
+        files += [file for file in sorted(CHECKPOINTS.glob("*.py")) if _has_checkpoint(file)]
+    return {f"own/{file.stem}": file for file in reversed(files)}
 
 
 def beside(checkpoint: Path) -> str | None:
     """The architecture file that belongs to a checkpoint in `checkpoints/`: of the same name, ending in .py."""
-    file = checkpoint.with_suffix(".py")
+    file = checkpoint.parent / f"{checkpoint.stem}.py"
     return str(file) if file.parent.resolve() == CHECKPOINTS.resolve() and file.is_file() else None
 
 
@@ -53,7 +57,7 @@ def _has_checkpoint(file: Path) -> bool:
 
 
 def own_architecture(key: str) -> Architecture:
-    """The architecture of a Python file's path, or of "own/NAME" for the file NAME.py or the entry point NAME.
+    """The architecture of a Python file's path, or of "own/NAME": a registered file NAME.py or the entry point NAME.
 
     Raises:
         UnknownName: nothing registered has this name.
@@ -63,15 +67,13 @@ def own_architecture(key: str) -> Architecture:
         points = [point for point in entry_points(group=GROUP) if f"own/{point.name}" == key]
         if points:
             return _from_entry_point(points[0])
-        files = {f"own/{Path(file).stem}": file for file in registered() if file.endswith(".py")}
-        if key not in files:
+        if key not in _files():
             raise unknown("Architecture", key, "the registered ones", registered())
-        key = files[key]
-    path = Path(key)
+    path = _files().get(key, Path(key))
     try:
         return _from_file(path.resolve(), path.stat().st_mtime_ns)
     except OSError as error:
-        raise BadInput(f'The architecture file "{key}" could not be read: {error.strerror or error}.') from None
+        raise BadInput(f'The architecture file "{path}" could not be read: {error.strerror or error}.') from None
 
 
 @cache

@@ -79,7 +79,7 @@ def has_auxiliary(names: Collection[str]) -> bool:
 
 def compare(key: str, tensors: Mapping[str, Any]) -> Candidate:
     """How an architecture fits, whatever the number of classes and of input channels."""
-    return _compare(key, _reference(key), shapes_of(tensors))
+    return _compare(architecture(key).key if key.endswith(".py") else key, _reference(key), shapes_of(tensors))
 
 
 def recognise(tensors: Mapping[str, Any], hints: Sequence[str] = (), limit: int = 3) -> tuple[Candidate, ...]:
@@ -219,7 +219,10 @@ def look_under_prefixes(
     found: list[Recognition] = []
     for prefix in [only] if only is not None else _prefixes(tensors):
         inside = {_old_densenet(name[len(prefix) :]): t for name, t in tensors.items() if name.startswith(prefix)}
-        candidates = (compare(key, inside),) if key else recognise(inside, hints)
+        candidates = recognise(inside, hints)
+        if key:
+            named = compare(key, inside)
+            candidates = (named, *(one for one in candidates if one.key != named.key))
         beside = tuple(name for name in tensors if not name.startswith(prefix) and not _BESIDE.search(name))
         found.append(Recognition(prefix, inside, beside, candidates, ()))
         if candidates and candidates[0].fits and not beside:
