@@ -193,9 +193,9 @@ class Preprocess:
         """It all in one line for people."""
         height, width = self.size
         if self.resize is None:
-            cut = f"squashed to {width} x {height} px"
+            cut = f"squashed to {width} × {height} px"
         else:
-            cut = f"the middle {width} x {height} px after the shortest side became {self.resize} px"
+            cut = f"the middle {width} × {height} px after the shortest side became {self.resize} px"
         order = {1: "grey", 3: "BGR" if self.reverse_channels else "RGB"}.get(
             self.channels, f"{self.channels} channels"
         )

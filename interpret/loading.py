@@ -87,6 +87,7 @@ def load_model(
         prefixes=tuple(f"{step}." for step in recognised.prefix.split(".") if step),
         wrapper=checkpoint.wrapper,
         parts=_parts(checkpoint, recognised),
+        named=checkpoint.metadata.get("arch", "")[:80],
         candidates=tuple((candidate.key, candidate.differences) for candidate in recognised.candidates),
         precisions=tuple(sorted({str(t.dtype).removeprefix("torch.") for t in recognised.tensors.values() if t.ndim})),
         not_finite=not_finite,

@@ -37,6 +37,7 @@ class LoadReport:
         prefixes: taken off every name, in order.
         wrapper: key path the tensors lay under in the file.
         parts: what else in the file could be opened: values for `load_model(part=...)`.
+        named: what the file calls its architecture, or ""; a hint, untrusted text.
         candidates: architectures considered, best first, as (key, tensors that differ).
         precisions: the types of number in the file: "float32", "bfloat16".
         not_finite: names of tensors that hold NaN or infinity.
@@ -50,6 +51,7 @@ class LoadReport:
     prefixes: tuple[str, ...]
     wrapper: str
     parts: tuple[str, ...]
+    named: str
     candidates: tuple[tuple[str, int], ...]
     precisions: tuple[str, ...]
     not_finite: tuple[str, ...]

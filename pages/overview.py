@@ -17,7 +17,7 @@ from ui.cache import RESULTS
 from ui.controls import result_of
 from ui.display import number, picture, plain, probability_bars, question, scale_bar
 from ui.library import chosen_model, data_of, picture_of
-from ui.opening import load_report, opened_as, preparation
+from ui.opening import choose_architecture, choose_part, load_report, preparation, undecided
 from ui.state import address, selection
 from ui.summary import layer_table, load_sentence
 
@@ -52,11 +52,8 @@ with first:
         f"The picture {image.name}, with the part the network sees outlined",
     )
 with second:
-    picture(
-        seen,
-        f"As the network sees it: {plain(model.preprocess.described)}",
-        f"The part of {image.name} the network sees",
-    )
+    size = " × ".join(str(side) for side in reversed(model.preprocess.size))
+    picture(seen, f"As the network sees it: {size} px", f"The part of {image.name} the network sees")
 with third:
     scale = Scale.positive(warm.values)
     picture(
@@ -66,13 +63,17 @@ with third:
     )
     scale_bar(scale, "viridis", "evidence")
 with bars:
-    opened_as(model)
+    choose_part(model)
+    if undecided(model):
+        choose_architecture(model)
     probability_bars([(model.labels[i], float(prediction.probabilities[i]), float(prediction.scores[i])) for i in top])
     st.caption(
         f"**{plain(model.architecture.title)}** · {len(model.labels):,} classes · {model.parameters:,} parameters · "
         f"{len(model.layers)} layers · {load_sentence(model)}"
     )
 
+changed = " (changed by you)" if chosen.input else ""
+st.caption(f"How pictures are prepared{changed}: {plain(model.preprocess.described)}. It can be changed below.")
 st.subheader("What each page shows", anchor=False)
 tiles = st.columns(4, gap="medium")
 with tiles[0]:

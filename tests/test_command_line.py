@@ -90,7 +90,7 @@ def test_inspect_in_words(capsys: Capture, cifar_checkpoint: Path, cifar: Loaded
     text = said(capsys, "inspect", cifar_checkpoint)
     assert "CIFAR ResNet-20 (cifar_resnet20, loupe)" in text
     assert "8 classes, 269,592 parameters" in text
-    assert "input: the middle 32 x 32 px after the shortest side became 32 px (bilinear), RGB, mean" in text
+    assert "input: the middle 32 × 32 px after the shortest side became 32 px (bilinear), RGB, mean" in text
     assert all(any(line.startswith(layer.name) for line in text.splitlines()) for layer in cifar.layers)
 
 

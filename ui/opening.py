@@ -21,39 +21,61 @@ from ui.summary import report_table
 _CUTS = {"crop": "resize the shortest side, cut out the middle", "squash": "squash the whole picture"}
 
 
-def opened_as(model: LoadedModel) -> None:
-    """Which other architecture or network of the file it could be; nothing where there is no choice."""
+def undecided(model: LoadedModel) -> bool:
+    """Whether several architectures fit the file alike and neither it nor the user says which it is."""
+    return len(_alike(model)) > 1 and not model.report.named and not selection().arch
+
+
+def _alike(model: LoadedModel) -> list[str]:
     considered = model.report.candidates
-    equal = [key for key, differing in considered if differing == considered[0][1]]
-    if len(equal) > 1:
-        options = [model.architecture.key, *(key for key in equal if key != model.architecture.key)]
-        chosen = st.selectbox(
-            "Its tensors fit several architectures; opened as",
-            options,
-            format_func=lambda key: f"{architecture(key).title} · {key}",
-            key=f"opened.{model.digest}",
-            help="They have the same tensors but may prepare pictures differently, pad or pool differently. "
-            "Choose the one the weights were trained with.",
-        )
-        if chosen != model.architecture.key:
-            choose(arch=chosen)
-            st.rerun()
-    if model.report.parts:
-        now = selection().part
-        other = st.selectbox(
-            "The file holds several networks; opened",
-            [now, *(part for part in model.report.parts if part != now)],
-            format_func=lambda part: part or model.report.wrapper or "the top level",
-            key=f"part.{model.digest}",
-        )
-        if other != now:
-            choose(part=other)
-            st.rerun()
+    return [key for key, differing in considered if differing == considered[0][1]]
+
+
+def choose_architecture(model: LoadedModel) -> None:
+    """Which of the architectures that fit the file alike it is opened as; nothing where only one does."""
+    alike = _alike(model)
+    if len(alike) < 2:
+        return
+    chosen = st.selectbox(
+        "Its tensors fit several architectures; opened as",
+        [model.architecture.key, *(key for key in alike if key != model.architecture.key)],
+        format_func=lambda key: f"{architecture(key).title} · {key}",
+        key=f"opened.{model.digest}",
+        help="They have the same tensors but may prepare pictures, pad or pool differently. "
+        "Choose the one the weights were trained with.",
+    )
+    if chosen != model.architecture.key:
+        choose(arch=chosen)
+        st.rerun()
+
+
+def choose_part(model: LoadedModel) -> None:
+    """Which network of the file is opened; nothing where it holds only one."""
+    if not model.report.parts:
+        return
+    now = selection().part
+    chosen = st.selectbox(
+        "The file holds several networks; opened",
+        [now, *(part for part in model.report.parts if part != now)],
+        format_func=lambda part: part or model.report.wrapper or "the top level",
+        key=f"part.{model.digest}",
+    )
+    if chosen != now:
+        choose(part=chosen)
+        st.rerun()
 
 
 def load_report(model: LoadedModel) -> None:
-    """The whole report as a table."""
-    st.dataframe(report_table(model), hide_index=True)
+    """The whole report as a table, and what else the file could be opened as."""
+    if not undecided(model):
+        choose_architecture(model)
+    rows = report_table(model)
+    st.dataframe(
+        rows,
+        hide_index=True,
+        height=36 * (len(rows) + 1),
+        column_config={"what": st.column_config.TextColumn(width=200), "value": st.column_config.TextColumn(width=900)},
+    )
 
 
 def preparation(model: LoadedModel) -> None:

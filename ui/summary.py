@@ -50,6 +50,7 @@ def report_table(model: LoadedModel) -> list[dict[str, str]]:
     rows = {
         "file": model.name,
         "architecture": f"{model.architecture.key} ({model.architecture.library})",
+        "the file calls it": report.named or "nothing",
         "architectures considered": considered,
         "tensors matched": f"{report.matched:,}",
         "missing": ", ".join(report.missing) or "none",
