@@ -385,7 +385,7 @@ def _head_of(
         for number, (_, output) in enumerate(outputs)
         if output.ndim >= 2
         and len(output) == 1
-        and (output[0].numel() == classes or (not classes and output[0].numel() > 1))
+        and (output[0].numel() == classes or (not classes and output.ndim == 2))
     ]
     if not suited:
         found = ", ".join(str(list(output.shape)) for _, output in outputs) or "no tensor"
