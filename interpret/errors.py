@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 
@@ -15,7 +15,15 @@ class BadInput(InterpretError):
 
 
 class BadCheckpoint(InterpretError):
-    """A file that is no usable checkpoint, or whose tensors fit no known network."""
+    """A file that is no usable checkpoint, or whose tensors fit no known network.
+
+    Attributes:
+        considered: the nearest architectures as rows of a table: name of a column -> text; empty for other reasons.
+    """
+
+    def __init__(self, sentence: str, considered: Sequence[Mapping[str, str]] = ()) -> None:
+        super().__init__(sentence)
+        self.considered = tuple(considered)
 
 
 class UnknownName(InterpretError):

@@ -146,9 +146,21 @@ def _best(checkpoint: Checkpoint, recognised: Recognition, arch: str | None) -> 
         raise BadCheckpoint(
             f'The tensors of "{checkpoint.name}" fit no network Loupe knows.{claim} The nearest is {best.key}: '
             f"{best.matched:,} of its {total:,} tensors match; {told}. Name the right architecture, or a "
-            "Python file that builds the network."
+            "Python file that builds the network.",
+            [_row(candidate) for candidate in recognised.candidates],
         )
     return best
+
+
+def _row(candidate: Candidate) -> dict[str, str]:
+    """A candidate that did not fit, for a table."""
+    return {
+        "architecture": candidate.key,
+        "tensors that match": f"{candidate.matched:,}",
+        "missing": ", ".join(candidate.missing) or "none",
+        "of another shape": ", ".join(candidate.reshaped) or "none",
+        "left over": ", ".join(candidate.unexpected) or "none",
+    }
 
 
 def _some(names: Sequence[str]) -> str:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from interpret.__main__ import main
+from interpret.architectures import architecture_keys
 from interpret.datasets.shapes import draw
 from interpret.filters import FilterImages
 from interpret.heatmaps import METHODS
 from interpret.latent import PROJECTIONS
+from interpret.limits import VARIABLES, Limits
 from ui.frame import PAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,8 +27,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("checkpoints/*.md")])
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+CHECKPOINTS = (ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 @pytest.fixture
@@ -59,6 +67,30 @@ def test_the_python_lines_of_the_readme_run(folder: Path, capsys: pytest.Capture
     assert isinstance(names["drawn"], FilterImages)
     assert names["drawn"].pictures.shape == (2, 64, 64, 3)
     assert capsys.readouterr().out.startswith("[('")
+
+
+def test_what_the_page_on_checkpoints_says_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "docs").symlink_to(ROOT / "docs")
+    (code,) = blocks("python", CHECKPOINTS)
+    example = (ROOT / "docs" / "examples" / "lenet.py").read_text(encoding="utf-8")
+    assert example.partition("from torch")[2] == code.partition("from torch")[2], "the page shows another lenet.py"
+    names: dict[str, Any] = {}
+    exec(compile(code, "checkpoints.md", "exec"), names)
+    torch.save(names["build"](10).state_dict(), folder / "lenet.pt")
+    commands = [line for block in blocks("bash", CHECKPOINTS) for line in block.splitlines()]
+    assert len(commands) == 3
+    for line in commands:
+        assert main(shlex.split(line)[3:]) == 0, f"{line}: {capsys.readouterr().err}"
+
+
+def test_the_limits_in_the_documents_are_the_limits() -> None:
+    told = re.findall(r"^\| `(LOUPE_\w+)` \| .* \| ([\d,]+) \|$", CHECKPOINTS, flags=re.MULTILINE)
+    assert dict(told) == {VARIABLES[field.name]: f"{field.default:,}" for field in fields(Limits)}
+
+
+def test_the_count_of_architectures_is_that_of_the_index() -> None:
+    for text in (README, CHECKPOINTS):
+        assert f"({len(architecture_keys())} architectures)" in text
 
 
 def test_make_has_what_the_readme_names() -> None:

@@ -15,7 +15,7 @@ from interpret.architectures.own import registered
 from interpret.checkpoints import MAX_CHECKPOINT_BYTES
 from interpret.checkpoints import SUFFIXES as CHECKPOINT_SUFFIXES
 from interpret.checkpoints.pretrained import fetch_pretrained
-from interpret.errors import InterpretError
+from interpret.errors import BadCheckpoint, InterpretError
 from interpret.images import MAX_BYTES, SUFFIXES, InputImage
 from interpret.runtime import choose_runtime
 from ui.cache import RESULTS, keep_upload
@@ -75,6 +75,9 @@ def guarded(run: Callable[[], Any]) -> None:
         run()
     except InterpretError as error:
         st.error(plain(str(error)))
+        if isinstance(error, BadCheckpoint) and error.considered:
+            with st.expander("The nearest architectures, and what differs"):
+                st.dataframe([dict(row) for row in error.considered], hide_index=True)
     except Exception as error:  # the last line of defence: a page must not show a traceback
         if type(error).__module__.startswith("streamlit"):
             raise

@@ -53,7 +53,14 @@ def pictures_on_offer(current: str) -> list[Offer]:
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES and file.is_file())
+    return sorted(file for file in folder.iterdir() if (file.suffix in SUFFIXES and file.is_file()) or _holds_one(file))
+
+
+def _holds_one(folder: Path) -> bool:
+    """Whether it is a folder with a checkpoint in shards, or in one file under the usual name."""
+    return folder.is_dir() and any(
+        True for pattern in ("*.safetensors.index.json", *SINGLE) for _ in folder.glob(pattern)
+    )
 
 
 def _upload_offer(current: str) -> list[Offer]:

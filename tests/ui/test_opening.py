@@ -59,6 +59,8 @@ def upload(page: Any, app: RunningApp, path: Path) -> None:
 def pick(page: Any, label: str, option: str) -> None:
     """Another option of a select box of the main part."""
     box = page.locator('[data-testid="stMain"] [data-testid="stSelectbox"]').filter(has_text=label)
+    box.scroll_into_view_if_needed()
+    page.wait_for_timeout(600)  # a part that is still unfolding closes the list again
     box.locator("input").click()
     page.get_by_role("option", name=option, exact=True).click()
     settle(page)
