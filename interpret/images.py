@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from interpret.errors import BadInput, unknown
+from interpret.limits import Limits, limits
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-MAX_PIXELS = 40_000_000
+MAX_PIXELS = Limits.pixels
 MAX_BYTES = 64 * 2**20
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -58,7 +59,7 @@ class InputImage:
         """The picture in the bytes of a PNG, JPEG, WebP, BMP, GIF (first frame), TIFF or PPM file.
 
         Raises:
-            BadInput: empty, no picture, truncated, 64 MiB or more, or 40 megapixels or more.
+            BadInput: empty, no picture, truncated, 64 MiB or more, or as many pixels as `Limits.pixels`.
         """
         if not data:
             raise BadInput(f'"{name}" is empty (0 bytes). Choose another picture.')
@@ -69,10 +70,10 @@ class InputImage:
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                     width, height = picture.size
-                    if width * height >= MAX_PIXELS:
+                    if width * height >= limits().pixels:
                         raise BadInput(
-                            f'"{name}" has {width} x {height} = {width * height / 1e6:.0f} megapixels; '
-                            "pictures must have fewer than 40. Scale it down first."
+                            f'"{name}" has {width} x {height} = {round(width * height / 1e6, 1):,g} megapixels; '
+                            f"pictures must have fewer than {limits().pixels / 1e6:,g}. Scale it down first."
                         )
                     picture.load()
                     pixels = np.asarray(_upright_srgb(picture)).copy()
@@ -80,7 +81,8 @@ class InputImage:
             raise
         except Image.DecompressionBombError:  # Pillow's own limit, met before the size can be asked for
             raise BadInput(
-                f'"{name}" has over a hundred megapixels; pictures must have fewer than 40. Scale it down first.'
+                f'"{name}" has over a hundred megapixels; pictures must have fewer than {limits().pixels / 1e6:,g}. '
+                "Scale it down first."
             ) from None
         except UnidentifiedImageError:
             raise BadInput(f'"{name}" is not a picture Loupe can read. Use {", ".join(FORMATS)}.') from None
@@ -207,7 +209,7 @@ class Preprocess:
         if self.resize is None:
             return self.size
         long = int(self.resize * max(height, width) / min(height, width))
-        if self.resize * long >= MAX_PIXELS:
+        if self.resize * long >= limits().pixels:
             raise BadInput(
                 f"A picture of {width} x {height} pixels is too long and narrow to be resized to {self.resize} pixels "
                 "across. Cut a part out of it first."

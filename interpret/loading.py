@@ -134,8 +134,8 @@ def _best(checkpoint: Checkpoint, recognised: Recognition, arch: str | None) -> 
         )
     if best is None:
         raise BadCheckpoint(
-            f'No tensor of "{checkpoint.name}" has a name that any network Loupe knows has. Name a Python file that '
-            "builds the network, or the right architecture."
+            f'No tensor of "{checkpoint.name}" has the name and the shape of one in any network Loupe knows. Name a '
+            "Python file that builds the network, or the right architecture."
         )
     if best.missing or best.reshaped or (best.inside and not arch):
         total = best.matched + len(best.missing) + len(best.reshaped)

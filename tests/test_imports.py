@@ -13,16 +13,17 @@ import pytest
 from tests.conftest import REPOSITORY
 
 # From the ground up. A file may import its own room and the rooms below it, never one beside it or above.
-# Beyond the plan's drawing: `errors` lies below everything; `channels` reads channel numbers; and `checkpoints` lies on
+# Beyond the plan's drawing: `errors` lies below everything; `channels` reads channel numbers, `limits` the settings;
+# `layers` describes layers, `loading` makes a network of a checkpoint; and `checkpoints` lies on
 # `architectures`, because fetching published weights has to know what was published for which architecture.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("interpret.errors", "interpret.limits"),
-    ("interpret.jobs", "interpret.runtime", "interpret.channels"),
+    ("interpret.errors",),
+    ("interpret.jobs", "interpret.runtime", "interpret.channels", "interpret.limits"),
     ("interpret.images", "interpret.labels", "interpret.tape", "interpret.layers", "interpret.rendering"),
     ("interpret.architectures", "interpret.datasets"),
     ("interpret.checkpoints",),
     ("interpret.model",),
-    ("interpret.loading",),
+    ("interpret.loading", "interpret.work"),
     ("interpret.activations", "interpret.filters", "interpret.heatmaps", "interpret.latent"),
     ("interpret",),
     ("interpret.inspection",),

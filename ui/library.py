@@ -13,6 +13,7 @@ import streamlit as st
 from interpret.architectures import architecture_keys
 from interpret.architectures.own import registered
 from interpret.checkpoints import SUFFIXES
+from interpret.checkpoints.folders import SINGLE
 from interpret.checkpoints.pretrained import download_folder
 from interpret.datasets import PictureSource, open_source, sample_names, sample_picture
 from interpret.datasets.sources import open_archive, shapes_source

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interpret.architectures.catalogue import Architecture, architecture
-from interpret.checkpoints.reading import MAX_CHECKPOINT_BYTES, read_checkpoint
+from interpret.checkpoints.reading import read_checkpoint
 from interpret.errors import Unavailable
 from interpret.jobs import Job, Progress
+from interpret.limits import limits
 
 _BLOCK = 256 * 1024
 _TIMEOUT_SECONDS = 20
@@ -109,7 +110,7 @@ def _receive(weights: PublishedWeights, partial: Path, known: Architecture) -> J
     try:
         with urllib.request.urlopen(weights.url, timeout=_TIMEOUT_SECONDS) as answer, partial.open("wb") as file:
             total = int(answer.headers.get("Content-Length") or 0) or None
-            if total and total > MAX_CHECKPOINT_BYTES:
+            if total and total > limits().checkpoint_bytes:
                 raise Unavailable(f"The weights of {known.title} are larger than Loupe opens.")
             done = 0
             while block := answer.read(_BLOCK):

@@ -181,7 +181,7 @@ def test_a_bad_answer_is_a_sentence_and_leaves_no_file(server: Server, tmp_path:
 
 def test_a_file_that_is_no_checkpoint_is_thrown_away(server: Server, tmp_path: Path) -> None:
     server.manner = "page"
-    with pytest.raises(InterpretError, match="is not a checkpoint Loupe can read"):
+    with pytest.raises(InterpretError, match="is a web page .* the download failed"):
         complete(fetch_pretrained(KEY, tmp_path, PublishedWeights(server.weights().url, "")))
     assert list(tmp_path.iterdir()) == []
 
