@@ -34,6 +34,7 @@ maps = RESULTS.get_or_make(
     ("activations", model.digest, image.digest, layer.name), lambda: activations(model, image, [layer.name])[0]
 )
 signed = bool((maps.values < 0).any())
+single = layer.rows * layer.columns == 1  # a number per channel: only beside the others' does it say anything
 left, right = st.columns([1, 2.3], gap="medium")
 with right:
     channel = feature_grid(
@@ -41,6 +42,7 @@ with right:
         key=f"grid.{model.digest[:8]}.{layer.name}",
         selected=min(selection().channel, layer.channels - 1),
         palettes={"sequential": palette(colours), "diverging": palette("blue-red")},
+        scale="layer" if single else "channel",
         height=520,
         label=f"Channels of {layer.name}",
     )
@@ -48,7 +50,7 @@ if channel != selection().channel:
     choose(channel=channel)
 with left:
     values = maps.values[channel]
-    scale = Scale.suited(values)
+    scale = Scale.suited(maps.values if single else values)
     name = "blue-red" if scale.diverges else colours
     seen = model.preprocess.seen(image)
     opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.6, 0.05, key="activations.opacity")
@@ -59,7 +61,9 @@ with left:
     )
     scale_bar(scale, name, "activation")
     st.caption(
-        f"min {number(float(values.min()))} · mean {number(float(values.mean()))} · "
+        f"{number(float(values.mean()))}: one number for the whole picture, on the scale of the layer"
+        if single
+        else f"min {number(float(values.min()))} · mean {number(float(values.mean()))} · "
         f"max {number(float(values.max()))} · {(values == 0).mean():.0%} zeros · {layer.rows} × {layer.columns} places"
     )
 
@@ -68,7 +72,7 @@ dead = int((np.abs(maps.values).max((1, 2)) == 0).sum())
 words, buttons = st.columns([3, 1.4], vertical_alignment="center")
 with words:
     st.markdown(
-        f"Channel {channel} is number {rank} of {layer.channels:,} by mean activation on this picture. "
+        f"Channel {channel:,} is number {rank:,} of {layer.channels:,} by mean activation on this picture. "
         + (f"{dead:,} channels answer with nothing but zero here." if dead else "No channel is silent here.")
         + (" Values go below zero, so the colours diverge about zero." if signed else "")
     )

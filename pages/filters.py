@@ -7,7 +7,7 @@ import streamlit as st
 
 from interpret.activations import activations
 from interpret.channels import channel_numbers
-from interpret.filters import FilterImages, FilterParams, filter_images
+from interpret.filters import SIDES, FilterImages, FilterParams, filter_images, first_view
 from interpret.rendering import grid
 from ui.cache import RESULTS
 from ui.controls import pick_layer, result_of, settings
@@ -27,12 +27,18 @@ question(
     "reaches. **Example:** stripes in one direction for an early filter, feathers or eyes for a late one; a picture "
     "that stays grey says the ascent found nothing.",
 )
-columns = st.columns([3.2, 2.4, 1.4], vertical_alignment="bottom")
+columns = st.columns([2.7, 3, 1.3], vertical_alignment="bottom")
 with columns[0]:
     layer = pick_layer(model, lambda layer: layer.layout != "other", "has no channels to draw.")
+first = first_view(model, layer.name)
+own = min(model.preprocess.size)
 with columns[1]:
+    shown_first = f"strongest {first.channels}"
     which = st.segmented_control(
-        "Channels", ["strongest 16", "first 16", "choose"], default="strongest 16", key="filters.which"
+        "Channels",
+        ["strongest 4", "strongest 16", "first 16", "choose"],
+        default=shown_first,
+        key=f"filters.which.{shown_first}",
     )
 with columns[2]:
     steps = st.select_slider("Steps", [32, 64, 128, 256, 512], value=64, key="filters.steps")
@@ -45,9 +51,23 @@ with st.expander("Settings"):
             help="Numbers and ranges, as in 0-7, 12. Used with “choose”.",
             key="filters.text",
         )
+        sides = sorted({*(side for side in SIDES if side < own), own})
+        side = st.selectbox(
+            "Size of the pictures in pixels",
+            sides,
+            sides.index(first.side or own),
+            key=f"filters.side.{own}.{first.side}",
+            help="Smaller pictures are drawn faster; the largest is the network's own size (Lucid: 128).",
+        )
     with across[1]:
         other = settings(FilterParams, "filters", ("learning_rate", "seed"))
-params = FilterParams(steps=steps, learning_rate=other.learning_rate, seed=other.seed)
+params = FilterParams(steps=steps, learning_rate=other.learning_rate, seed=other.seed, side=0 if side == own else side)
+if first.channels < 16 and which == shown_first and side == (first.side or own):
+    smaller = f", drawn at {side} instead of {own} pixels" if side < own else ""
+    st.caption(
+        f"{plain(model.architecture.title)} takes its time on a CPU, so this starts with {first.channels} channels"
+        f"{smaller}. There is more under Channels and in the settings."
+    )
 
 maps = RESULTS.get_or_make(
     ("activations", model.digest, image.digest, layer.name), lambda: activations(model, image, [layer.name])[0]
@@ -58,12 +78,19 @@ if which == "choose":
 elif which == "first 16":
     channels = tuple(range(min(16, layer.channels)))
 else:
-    channels = tuple(int(index) for index in np.argsort(-means, kind="stable")[:16])
+    count = {"strongest 4": 4, "strongest 16": 16}.get(which or "", first.channels)
+    channels = tuple(int(index) for index in np.argsort(-means, kind="stable")[:count])
+
+per_row = PER_ROW if len(channels) > 4 else 4
+
+
+def _steps(count: int) -> str:
+    return f"{count} step{'s' if count > 1 else ''}"
 
 
 def growing(unfinished: FilterImages) -> None:
-    sheet = grid((unfinished.pictures * 255).round().astype(np.uint8), columns=PER_ROW, gap=4)
-    picture(sheet, f"Channels {', '.join(map(str, unfinished.channels))} after {unfinished.steps} steps", "Growing")
+    sheet = grid((unfinished.pictures * 255).round().astype(np.uint8), columns=per_row, gap=4)
+    picture(sheet, f"Channels {', '.join(map(str, unfinished.channels))} after {_steps(unfinished.steps)}", "Growing")
 
 
 drawn = result_of(
@@ -74,9 +101,9 @@ drawn = result_of(
     growing,
 )
 if drawn is not None:
-    for start in range(0, len(channels), PER_ROW):
-        row = st.columns(PER_ROW, gap="small")
-        for cell, index in zip(row, range(start, min(start + PER_ROW, len(channels))), strict=False):
+    for start in range(0, len(channels), per_row):
+        row = st.columns(per_row, gap="small")
+        for cell, index in zip(row, range(start, min(start + per_row, len(channels))), strict=False):
             channel = drawn.channels[index]
             with cell:
                 picture(
@@ -88,9 +115,9 @@ if drawn is not None:
     words, buttons = st.columns([3, 1.4], vertical_alignment="center")
     with words:
         st.caption(
-            f"{plain(layer.name)} of {plain(model.name)}, {params.steps} steps, seed {params.seed}. Reaches: mean "
-            "activation over the places of the channel, on the finished picture without movement. Method: Olah, "
-            "Mordvintsev, Schubert 2017, doi 10.23915/distill.00007."
+            f"{plain(layer.name)} of {plain(model.name)}, {params.steps} steps, {side} px, seed {params.seed}. "
+            "Reaches: mean activation over the places of the channel, on the finished picture without movement. "
+            "Method: Olah, Mordvintsev, Schubert 2017, doi 10.23915/distill.00007."
         )
     with buttons:
         download_values(
@@ -105,6 +132,7 @@ if drawn is not None:
                 "steps": params.steps,
                 "learning_rate": params.learning_rate,
                 "seed": params.seed,
+                "side": side,
                 "axes": ["channels", "height", "width", "rgb"],
             },
             key="filters.download",

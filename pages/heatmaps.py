@@ -24,7 +24,7 @@ question(
 )
 prediction = RESULTS.get_or_make(("predict", model.digest, image.digest), lambda: model.predict([image])[0])
 predicted = prediction.top(1)[0]
-columns = st.columns([2, 2, 1.2, 1.2], vertical_alignment="bottom")
+columns = st.columns([1.7, 2.7, 1.1, 1.1], vertical_alignment="bottom")
 with columns[0]:
     target = pick_class(model, predicted)
 with columns[1]:
@@ -51,7 +51,7 @@ with left:
 with right:
     opacity = st.slider("Opacity of the map", 0.0, 1.0, 0.55, 0.05, key="heatmaps.opacity")
     st.markdown(
-        f"**{plain(model.labels[target])}**: score {result.score:.2f}, probability {percent(result.probability)}"
+        f"**{plain(model.labels[target])}**: score {result.score:,.2f}, probability {percent(result.probability)}"
     )
     if target != predicted:
         st.markdown(f"The network says **{plain(model.labels[predicted])}** instead.")

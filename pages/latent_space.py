@@ -7,12 +7,12 @@ import streamlit as st
 
 from interpret.jobs import complete
 from interpret.latent import PROJECTIONS, ProjectionParams, embed, nearest, place, project
-from interpret.latent.embedding import embed_picture
+from interpret.latent.embedding import embed_picture, first_count
 from interpret.rendering import class_colour
 from ui.cache import RESULTS, keep_upload
 from ui.components.point_map import MapSelection, point_map
 from ui.controls import pick_layer, result_of, settings
-from ui.display import flat_map, inline_image, percent, plain, question
+from ui.display import flat_map, inline_image, number, percent, plain, question
 from ui.library import SHAPES, chosen_model, data_of, data_stamp, data_title, picture_of
 from ui.server import THUMBNAILS
 from ui.state import choose, selection
@@ -35,7 +35,8 @@ with columns[0]:
 with columns[1]:
     layer = pick_layer(model, lambda layer: layer.layout != "other", "has no channels.")
 with columns[2]:
-    limit = st.select_slider("Pictures", [200, 500, 1000, 2000, 5000, 10000], value=500, key="latent.limit")
+    few = first_count(model)
+    limit = st.select_slider("Pictures", [100, 200, 500, 1000, 2000, 5000, 10000], value=few, key=f"latent.limit.{few}")
 with columns[3]:
     methods = {method.key: method.title for method in PROJECTIONS}
     method = st.selectbox("Map", list(methods), format_func=lambda key: methods[key], key="latent.method")
@@ -66,7 +67,7 @@ def _gallery(title: str, indices: list[int], distances: list[float] | None = Non
             said = plain(model.labels[embedded.predictions[index]])
             with cell:
                 inline_image(embedded.thumbnails[index], "image/jpeg", embedded.names[index])
-                away = f" · {distances[at]:.2f}" if distances else ""
+                away = f" · {number(distances[at])}" if distances else ""
                 st.caption(f"{label or said}{away}" + (f", called {said}" if label and said != label else ""))
 
 

@@ -99,7 +99,7 @@ def probability_bars(rows: Sequence[tuple[str, float, float]], chosen: int = -1)
             'border-radius:2px"><div style="background:var(--st-primary-color, #2563a8);height:12px;border-radius:2px;'
             f'width:{max(0.0, min(1.0, probability)) * 100:.2f}%"></div></div></td>'
             f'<td style="text-align:right;padding-left:10px;white-space:nowrap">{percent(probability)}</td>'
-            f'<td style="text-align:right;padding-left:14px;white-space:nowrap;opacity:0.7">{score:.2f}</td></tr>'
+            f'<td style="text-align:right;padding-left:14px;white-space:nowrap;opacity:0.7">{score:,.2f}</td></tr>'
         )
     st.html(
         '<table style="width:100%;font-size:0.9rem;border-collapse:collapse"><thead>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from interpret.filters.transforms import move, movements
 from interpret.jobs import Job, Progress
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
+from interpret.work import multiplications
 
 REDRAWS = 10
 """Steps in which a picture without any gradient is drawn anew, with twice the contrast each time."""
@@ -28,6 +30,7 @@ class FilterParams:
         steps: ascent steps, 1 to 4,096.
         learning_rate: Adam's, 0.001 to 1.
         seed: start and movements follow from it and from the channel's number.
+        side: height and width of the pictures in pixels, 16 to 2,048; 0 is the network's own size.
     """
 
     steps: int = field(default=128, metadata={"range": (1, 4096), "help": "More steps, sharper pictures (Lucid: 512)."})
@@ -35,9 +38,15 @@ class FilterParams:
         default=0.05, metadata={"range": (0.001, 1.0), "help": "How far each step goes (Lucid: 0.05)."}
     )
     seed: int = field(default=0, metadata={"range": (0, 2**31 - 1), "help": "Another seed, another start."})
+    side: int = field(
+        default=0,
+        metadata={"range": (0, 2048), "help": "Smaller pictures are drawn faster; 0: the network's own size."},
+    )
 
     def __post_init__(self) -> None:
-        for name in ("steps", "learning_rate", "seed"):
+        if 0 < self.side < 16:
+            raise BadInput(f"side must be 0 or lie between 16 and 2048; found {self.side}.")
+        for name in ("steps", "learning_rate", "seed", "side"):
             low, high = type(self).__dataclass_fields__[name].metadata["range"]
             if not low <= getattr(self, name) <= high:
                 raise BadInput(f"{name} must lie between {low} and {high}; found {getattr(self, name)}.")
@@ -64,11 +73,17 @@ class FilterImages:
     steps: int
 
 
-def chunk_size(device_type: str, height: int, width: int) -> int:
-    """How many pictures share a pass: on a CPU few enough that a step of ResNet-50 at 224 px takes half a second."""
+def chunk_size(device_type: str, height: int, width: int, work: int = 0) -> int:
+    """How many pictures share a pass: on a CPU few enough that a step of ResNet-50 at 224 px takes half a second.
+
+    Args:
+        device_type: "cpu", "cuda" or "mps".
+        height, width: of the pictures in pixels.
+        work: multiplications the network does for one of them.
+    """
     if device_type != "cpu":
         return 128 if device_type == "cuda" else 32
-    return max(1, min(16, 4 * 224 * 224 // (height * width)))
+    return max(1, min(16, 4 * 224 * 224 // (height * width), 17 * 10**9 // max(1, work)))
 
 
 class Adam:
@@ -117,7 +132,7 @@ def filter_images(
 
     Raises:
         UnknownName: no such layer.
-        BadInput: no such channel, or none.
+        BadInput: no such channel, or none, or the network does not run on pictures of that side.
 
     Source: Olah, Mordvintsev, Schubert 2017, "Feature Visualization", Distill, doi 10.23915/distill.00007.
     Differs: a start that leaves the channel at zero behind its ReLU, and so without a gradient, is drawn anew with
@@ -128,12 +143,14 @@ def filter_images(
     wanted = tuple(int(channel) for channel in channels)
     if info.layout == "other" or not wanted or min(wanted) < 0 or max(wanted) >= info.channels:
         raise BadInput(f'Layer "{info.name}" has channels 0 to {info.channels - 1}; found {list(wanted)[:8]}.')
-    height, width = model.preprocess.size
+    own_height, own_width = model.preprocess.size
+    height, width = (params.side, params.side) if params.side else (own_height, own_width)
+    work = multiplications(model, info.name) * height * width // (own_height * own_width)
     device = model.runtime.device
     scale = frequency_scale(height, width).to(device)
     colours = colour_matrix().to(device)
     generators = [torch.Generator().manual_seed(params.seed * 1_000_003 + channel) for channel in wanted]
-    chunk = chunk_size(device.type, height, width)
+    chunk = chunk_size(device.type, height, width, work)
     spectra, optimisers, chunks = [], [], []
     for start in range(0, len(wanted), chunk):
         own = slice(start, start + chunk)
@@ -150,7 +167,15 @@ def filter_images(
         return FilterImages(values, reached, wanted, info, params, numbers)
 
     def answer(batch: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-        tape = model.trace(model.preprocess.normalise(batch), [layer], until="layers")
+        try:
+            tape = model.trace(model.preprocess.normalise(batch), [layer], until="layers")
+        except RuntimeError as error:
+            if not params.side or not re.search("size|shape", str(error)):
+                raise
+            raise BadInput(
+                f'{model.architecture.title} does not get as far as "{info.name}" with pictures of {params.side} '
+                f"pixels; its own size is {own_height}."
+            ) from None
         maps = info.channels_first(tape[layer])
         return maps[torch.arange(len(own), device=device), own].mean((1, 2))
 

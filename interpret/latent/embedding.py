@@ -17,8 +17,11 @@ from interpret.jobs import Job, Progress
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
 from interpret.rendering import thumbnail
+from interpret.work import multiplications
 
 BATCH = {"cpu": 8, "cuda": 128, "mps": 32}
+_WORK_OF_A_BATCH, _WORK_OF_A_MINUTE = 35 * 10**9, 2100 * 10**9
+"""Multiplications a slow CPU does in about half a second and in about a minute."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,7 @@ def embed(model: LoadedModel, source: PictureSource, layer: str | None = None) -
     info = model.layer(layer) if layer else model.default_layer
     if info.layout == "other":
         raise BadInput(f'Layer "{info.name}" answers with shape {list(info.shape)}, which is neither map nor vector.')
-    batch_size = BATCH.get(model.runtime.device.type, 8)
+    batch_size = batch_of(model)
     vectors: list[NDArray[np.float32]] = []
     predictions: list[NDArray[np.int64]] = []
     confidences: list[NDArray[np.float32]] = []
@@ -113,6 +116,20 @@ def embed(model: LoadedModel, source: PictureSource, layer: str | None = None) -
         model_digest=model.digest,
         source_digest=source.digest,
     )
+
+
+def batch_of(model: LoadedModel) -> int:
+    """How many pictures go through the network together: on a CPU few enough that a cancel need not wait long."""
+    device = model.runtime.device.type
+    if device != "cpu":
+        return BATCH.get(device, 8)
+    return max(1, min(BATCH["cpu"], _WORK_OF_A_BATCH // max(1, multiplications(model))))
+
+
+def first_count(model: LoadedModel) -> int:
+    """How many pictures to embed first: 500, on a CPU 200 or 100 where more would take much longer than a minute."""
+    work = multiplications(model) if model.runtime.device.type == "cpu" else 0
+    return next((count for count in (500, 200) if count * work <= _WORK_OF_A_MINUTE), 100)
 
 
 def embed_picture(model: LoadedModel, image: InputImage, layer: str) -> NDArray[np.float32]:

@@ -189,6 +189,8 @@ def test_layers_that_do_not_exist(trap: LoadedModel) -> None:
         ({"learning_rate": 0.0}, "learning_rate must lie between 0.001 and 1.0"),
         ({"learning_rate": float("nan")}, "learning_rate must lie"),
         ({"seed": -1}, "seed must lie"),
+        ({"side": 15}, "side must be 0 or lie between 16 and 2048"),
+        ({"side": 4096}, "side must lie"),
     ],
 )
 def test_parameters_out_of_their_range(wrong: dict[str, float], says: str) -> None:
@@ -251,3 +253,35 @@ def test_a_real_networks_channels_answer_their_own_pictures_most(real_model: Cal
 @pytest.mark.parametrize(("side", "pictures"), [(32, 16), (64, 16), (128, 12), (224, 4), (448, 1), (2000, 1)])
 def test_a_pass_on_a_cpu_stays_short(side: int, pictures: int) -> None:
     assert chunk_size("cpu", side, side) == pictures
+
+
+@pytest.mark.parametrize(("work", "pictures"), [(0, 4), (4 * 10**9, 4), (8 * 10**9, 2), (21 * 10**9, 1)])
+def test_a_pass_of_a_heavy_network_takes_fewer_pictures(work: int, pictures: int) -> None:
+    assert chunk_size("cpu", 224, 224, work) == pictures
+    assert chunk_size("cuda", 224, 224, work) == 128
+
+
+def test_pictures_of_another_side_than_the_networks_own(trap: LoadedModel) -> None:
+    found = drawn(trap, "conv2", (0, 3), steps=24, side=20)
+    assert found.pictures.shape == (2, 20, 20, 3)
+    np.testing.assert_allclose(found.reached, answer(trap, "conv2", found.pictures, (0, 3)), rtol=1e-4)
+    first = drawn(trap, "conv2", (0, 3), steps=1, side=20)
+    assert (found.reached > first.reached).all()
+    own = drawn(trap, "conv2", (0, 3), steps=24)
+    assert own.pictures.shape == (2, 12, 12, 3)
+
+
+def test_a_side_the_network_cannot_take_is_refused_in_a_sentence() -> None:
+    class Narrow(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide = nn.Conv2d(3, 4, 25)
+            self.head = nn.Linear(4, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.wide(x).mean((2, 3)))
+
+    model = look_into(Narrow(), 5, (32, 32))
+    assert drawn(model, "wide", (0,), steps=1).pictures.shape == (1, 32, 32, 3)
+    with pytest.raises(BadInput, match='does not get as far as "wide" with pictures of 16 pixels; its own size is 32'):
+        drawn(model, "wide", (0,), steps=1, side=16)
