@@ -22,6 +22,7 @@ def main() -> None:
     rounds, pictures = (2, 16) if options.quick else (15, 96)
     todo: list[Callable[[], list[Row]]] = [
         tasks.cold_start,
+        lambda: tasks.opening(min(rounds, 7)),
         lambda: tasks.predict_and_heatmap(rounds),
         lambda: tasks.record_activations(rounds),
         lambda: tasks.filter_step(min(rounds, 5)),

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -254,6 +254,66 @@ def cold_start() -> list[Row]:
     ]
 
 
+def opening(rounds: int) -> list[Row]:
+    """Opening a 100 MB ResNet-50 again and again in one process, and what memory it takes at most."""
+    torch.manual_seed(0)
+    plain = models.get_model("resnet50", weights=None)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tensors = {key: tensor.contiguous() for key, tensor in plain.state_dict().items()}
+        torch.save({"state_dict": {f"module.{key}": tensor for key, tensor in tensors.items()}}, folder / "a.pth")
+        torch.save(tensors, folder / "old.pth", _use_new_zipfile_serialization=False)
+        save_file(tensors, folder / "a.safetensors")
+        ways: dict[str, Callable[[], object]] = {
+            f"Loupe, {file}": lambda path=folder / file: load_model(path)  # type: ignore[misc]
+            for file in ("a.pth", "old.pth", "a.safetensors")
+        }
+        ways["torch.load and load_state_dict alone"] = lambda: models.get_model("resnet50").load_state_dict(
+            torch.load(folder / "old.pth", weights_only=True)
+        )
+        rows = interleaved("opening ResNet-50, 102 MB", ways, rounds)
+        said = _in_a_process(_MEMORY_OF_OPENING, str(folder / "a.pth"))
+        file, app, child = (int(number) for number in said.split()[-3:])
+    task = "opening ResNet-50, memory over the file's size"
+    return [
+        *rows,
+        Row(task, "the app's process (warm), peak above what it had before", app / file, "x", None, 1),
+        Row(task, "the reading process, peak above that of a tiny file", child / file, "x", None, 1),
+    ]
+
+
+_MEMORY_OF_OPENING = """
+import os, sys, tempfile, torch
+from pathlib import Path
+from interpret import load_model
+from interpret.checkpoints.sandbox import read_in_child
+from interpret.limits import limits
+
+def kilobytes(what):
+    return int(Path("/proc/self/status").read_text().split(what + ":")[1].split()[0])
+
+tiny = Path(tempfile.mkdtemp()) / "tiny.pth"
+torch.save({"a": torch.zeros(2)}, tiny)
+peak = lambda path: read_in_child(str(path), str(path), "x", None, None, limits()).ended.peak
+file = sys.argv[1]
+child = peak(file) - peak(tiny)
+load_model("checkpoints/shapes-clean.safetensors")
+import torchvision  # 140 MB of its own, once a process
+Path("/proc/self/clear_refs").write_text("5")  # forgets the highest mark so far
+before = kilobytes("VmRSS")
+model = load_model(file)
+print(os.path.getsize(file), 1024 * (kilobytes("VmHWM") - before), child)
+"""
+
+
+def _in_a_process(code: str, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, check=True, capture_output=True, text=True, env=environment
+    )
+    return done.stdout
+
+
 def peak_memory() -> list[Row]:
     """Peak resident memory of a process that loads ResNet-50 and makes a heatmap."""
     code = (
@@ -261,9 +321,5 @@ def peak_memory() -> list[Row]:
         "heatmap(network('resnet50')[0], random_picture());"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    said = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True, env=environment
-    )
-    kilobytes = int(said.stdout.split()[-1])
+    kilobytes = int(_in_a_process(code).split()[-1])
     return [Row("resnet50, one heatmap", "peak resident memory", kilobytes / 1024, "MiB", None, 1)]

@@ -63,6 +63,9 @@ def load_model(
     best = _best(checkpoint, recognised, arch)
     known = architecture(arch or best.key)
     network, matched, missing = _filled(known, best, checkpoint.name, recognised.tensors)
+    precisions = sorted({str(t.dtype).removeprefix("torch.") for t in recognised.tensors.values() if t.ndim})
+    # From here on the network has its own copy; a look through it takes as much memory again as the file did.
+    recognised, checkpoint = replace(recognised, tensors={}), replace(checkpoint, tensors={})
     not_finite = tuple(key for key, tensor in network.state_dict().items() if not torch.isfinite(tensor).all())
     network.eval().requires_grad_(False)
     network.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -89,7 +92,7 @@ def load_model(
         parts=_parts(checkpoint, recognised),
         named=checkpoint.metadata.get("arch", "")[:80],
         candidates=tuple((candidate.key, candidate.differences) for candidate in recognised.candidates),
-        precisions=tuple(sorted({str(t.dtype).removeprefix("torch.") for t in recognised.tensors.values() if t.ndim})),
+        precisions=tuple(precisions),
         not_finite=not_finite,
         seconds=time.perf_counter() - started,
     )

@@ -6,11 +6,11 @@ import numpy as np
 import streamlit as st
 
 from interpret.activations import activations
-from interpret.filters import FilterParams, filter_images
+from interpret.filters import FilterParams, filter_images, first_view
 from interpret.heatmaps import Heatmap, heatmap
 from interpret.jobs import complete
 from interpret.latent import embed, place, project
-from interpret.latent.embedding import embed_picture
+from interpret.latent.embedding import embed_picture, first_count
 from interpret.latent.projection import Points
 from interpret.rendering import Scale, outlined, overlay, scatter
 from ui.cache import RESULTS
@@ -91,7 +91,7 @@ with tiles[0]:
     st.page_link("pages/activations.py", label="Activations", query_params=address())
 with tiles[1]:
     layer_name = model.default_layer.name
-    params = FilterParams(steps=40)
+    params = FilterParams(steps=40, side=first_view(model, layer_name).side)
     drawn = result_of(
         "overview filter",
         ("filters", model.digest, layer_name, (strongest,), params),
@@ -117,7 +117,7 @@ with tiles[2]:
     )
     st.page_link("pages/heatmaps.py", label="Heatmaps", query_params=address())
 with tiles[3]:
-    small = 160
+    small = min(160, first_count(model) // 2)
     embedded = result_of(
         "overview map",
         ("embedding", model.digest, "shapes", small, layer_name),

@@ -24,7 +24,7 @@ POLL_SECONDS = 0.4
 def layer_title(layer: LayerInfo) -> str:
     """A layer for people: its path, kind and output shape."""
     shape = " × ".join(f"{side:,}" for side in layer.shape)
-    return f"{layer.name.replace('.', ' › ')}   ·   {layer.kind}   ·   {shape}"
+    return f"{layer.name}   ·   {layer.kind}   ·   {shape}"
 
 
 def pick_layer(model: LoadedModel, usable: Callable[[LayerInfo], bool], why: str) -> LayerInfo:

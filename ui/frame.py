@@ -12,11 +12,11 @@ import streamlit as st
 
 from interpret.architectures import architecture_keys
 from interpret.architectures.own import registered
-from interpret.checkpoints import MAX_CHECKPOINT_BYTES
 from interpret.checkpoints import SUFFIXES as CHECKPOINT_SUFFIXES
 from interpret.checkpoints.pretrained import fetch_pretrained
 from interpret.errors import BadCheckpoint, InterpretError
 from interpret.images import MAX_BYTES, SUFFIXES, InputImage
+from interpret.limits import limits
 from interpret.runtime import choose_runtime
 from ui.cache import RESULTS, keep_upload
 from ui.components.paste import pasted_picture
@@ -121,7 +121,10 @@ def _pick(title: str, what: str, offers: list[Offer]) -> None:
 def _upload_checkpoint() -> None:
     kinds = [suffix.lstrip(".") for suffix in CHECKPOINT_SUFFIXES]
     file = st.file_uploader(
-        "Upload a checkpoint", type=kinds, key="upload.checkpoint", max_upload_size=MAX_CHECKPOINT_BYTES >> 20
+        "Upload a checkpoint",
+        type=kinds,
+        key="upload.checkpoint",
+        max_upload_size=max(1, limits().checkpoint_bytes >> 20),
     )
     architecture_key = st.selectbox(
         "Architecture",

@@ -42,7 +42,7 @@ class Offer:
 def checkpoints_on_offer(current: str) -> list[Offer]:
     """The files of `checkpoints/`, the fetched ones, and the current one if it was uploaded."""
     offers = [Offer(f"bundled/{file.name}", file.stem) for file in _files(BUNDLED)]
-    offers += [Offer(f"fetched/{file.name}", f"{file.stem} (pretrained)") for file in _files(download_folder())]
+    offers += [Offer(f"fetched/{file.name}", file.stem) for file in _files(download_folder())]
     return offers + _upload_offer(current)
 
 

@@ -78,11 +78,13 @@ class SecurityHeaders:
 
 def _warm_up() -> None:
     """Imports and loads what the first screen needs, so that the first visitor does not wait for it."""
+    from interpret.checkpoints import warm_up
     from interpret.heatmaps import heatmap
     from ui.library import model_of, picture_of
     from ui.state import Selection
 
     heatmap(model_of(Selection().checkpoint), picture_of(Selection().picture))
+    warm_up()
 
 
 @asynccontextmanager

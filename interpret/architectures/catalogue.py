@@ -55,6 +55,20 @@ class Architecture:
     sizes: tuple[int, ...] = ()
 
 
+_DRAWN = (
+    "normal_",
+    "uniform_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "trunc_normal_",
+    "random_",
+    "bernoulli_",
+    "exponential_",
+)
+
+
 class WithoutMemory(TorchFunctionMode):
     """Inside it `torch.empty` makes meta tensors, so a network is built in milliseconds without its parameters.
 
@@ -71,6 +85,10 @@ class WithoutMemory(TorchFunctionMode):
         options = dict(kwargs or {})
         if func is torch.empty:
             options["device"] = "meta"
+        if getattr(func, "__name__", "") in _DRAWN:
+            filled = args[0] if args else options.get("tensor")
+            if isinstance(filled, torch.Tensor) and filled.is_meta:
+                return filled  # torch would import its compiler, most of a second, to draw nothing
         return func(*args, **options)
 
 

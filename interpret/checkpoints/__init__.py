@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from interpret.checkpoints.reading import MAX_CHECKPOINT_BYTES, SUFFIXES, Checkpoint, Part, read_checkpoint
+from interpret.checkpoints.reading import SUFFIXES, Checkpoint, Part, read_checkpoint
 from interpret.checkpoints.sandbox import warm_up
 
-__all__ = ["MAX_CHECKPOINT_BYTES", "SUFFIXES", "Checkpoint", "Part", "read_checkpoint", "warm_up"]
+__all__ = ["SUFFIXES", "Checkpoint", "Part", "read_checkpoint", "warm_up"]

@@ -22,7 +22,6 @@ from interpret.checkpoints.sentences import shown, too_large
 from interpret.checkpoints.state_dicts import Found, chosen, parts_of
 from interpret.checkpoints.tensor_checks import check_count, check_names, stored_tensors
 from interpret.checkpoints.tensor_file import Stored, header_of, stored_entries, write_tensors
-from interpret.checkpoints.torch_file import load_legacy, load_zip
 from interpret.errors import BadCheckpoint, InterpretError
 from interpret.limits import Limits
 
@@ -164,6 +163,8 @@ def _read_file(file: BinaryIO, size: int, request: Request) -> _Read:
         if not tensors:
             raise BadCheckpoint(f'"{name}" holds no state dict (names with tensors); it is empty.')
         return _whole(tensors, descriptions.bounded(said), request)
+    from interpret.checkpoints.torch_file import load_legacy, load_zip  # torch takes seconds to import
+
     loaded = (load_zip if kind == "zip" else load_legacy)(file, size, name)
     parts = parts_of(loaded, name)
     part = chosen(parts, request.part, name)

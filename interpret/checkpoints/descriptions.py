@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from interpret.checkpoints.foreign_objects import Inert
 from interpret.checkpoints.sentences import shown
 from interpret.checkpoints.state_dicts import is_tensor
@@ -199,8 +197,12 @@ def _in_order(value: Mapping[Any, Any]) -> list[Any]:
 
 def _numbers(value: Any) -> list[float]:
     """Up to 64 finite numbers of a list, a tuple or a small tensor."""
-    if is_tensor(value) and not value.is_meta and value.layout is torch.strided and value.is_floating_point():
-        value = torch.Tensor.detach(value).reshape(-1).tolist() if 0 < torch.Tensor.numel(value) <= _MAX_NUMBERS else ()
+    if is_tensor(value):
+        import torch
+
+        plain = not value.is_meta and value.layout is torch.strided and value.is_floating_point()
+        few = 0 < torch.Tensor.numel(value) <= _MAX_NUMBERS
+        value = torch.Tensor.detach(value).reshape(-1).tolist() if plain and few else ()
     items: Iterator[Any] = iter(value if isinstance(value, list | tuple) and len(value) <= _MAX_NUMBERS else ())
     numbers = [float(item) for item in items if isinstance(item, float) or (type(item) is int and abs(item) < 10**9)]
     good = isinstance(value, list | tuple) and len(numbers) == len(value) and all(map(math.isfinite, numbers))

@@ -12,11 +12,9 @@ import torch
 from interpret.checkpoints.sandbox import read_in_child
 from interpret.checkpoints.sentences import too_large
 from interpret.errors import BadCheckpoint
-from interpret.limits import Limits, limits
+from interpret.limits import limits
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".tar")
-MAX_CHECKPOINT_BYTES = Limits.checkpoint_bytes
-"""The default of `limits().checkpoint_bytes`."""
 
 
 @dataclass(frozen=True)

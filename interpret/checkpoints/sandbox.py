@@ -1,6 +1,6 @@
 """Reading in a process of its own: the app's side.
 
-One helper process an app process imports torch once and forks a child for every file (server.py). The app opens only
+One helper process an app process forks a child for every file (server.py). The app opens only
 what a child wrote: a small JSON answer and a safetensors file, checked as if a stranger had sent them (answers.py).
 Where processes cannot be forked safely (Windows, macOS), every reading starts a fresh process of the same code.
 """
@@ -53,9 +53,10 @@ _counter = itertools.count(1)
 
 
 def warm_up() -> None:
-    """Starts the helper process if it does not run, without waiting for it, so that the first reading is fast."""
+    """Starts the helper process and has it import torch, without waiting: the first `.pth` opens fast then."""
     if FORKS:
-        _helper()
+        with contextlib.suppress(Gone):
+            _helper().send({"warm": True})
 
 
 def read_in_child(

@@ -1,8 +1,10 @@
-"""The process that reads checkpoints: `python -P server.py PARENT`. It imports torch once and forks a child a reading.
+"""The process that reads checkpoints: `python -P server.py PARENT`. It forks a child a reading, and imports torch once,
+when the first file needs it: a safetensors file does not.
 
 It takes one JSON object a line from its standard input and gives one a line on its standard output:
 
-    {"ready": private folder, "resident": bytes}            first, when torch is there
+    {"ready": private folder}                               first
+    {"warm": true}                                          imports torch
     {"read": number, "request": {...}}                      starts a child
     {"end": number}                                         kills it
     {"ended": number, "signal": ..., "code": ..., "peak": bytes, "seconds": ...}
@@ -20,6 +22,7 @@ import os
 import selectors
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import threading
@@ -48,14 +51,32 @@ def main(arguments: list[str]) -> None:
     stream = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints is not an answer
     _alone()
-    import torch
-
     importlib.import_module("interpret.checkpoints.child")  # here, so that every fork has it
-    torch.set_num_threads(1)
     if once:
         _read_once(json.loads(sys.stdin.readline()))
         return
     _Server(int(arguments[0]), stream).serve()
+
+
+def _import_torch() -> None:
+    import torch
+
+    importlib.import_module("interpret.checkpoints.torch_file")
+    torch.set_num_threads(1)
+
+
+def _needs_torch(path: str) -> bool:
+    """Whether a checkpoint was written by `torch.save`, as far as its first bytes tell; they are only a hint."""
+    try:
+        kind = os.stat(path).st_mode
+        if stat.S_ISDIR(kind):
+            return any(name.endswith(".bin") for name in os.listdir(path))
+        if not stat.S_ISREG(kind):
+            return False
+        with open(path, "rb") as file:
+            return file.read(9)[8:] != b"{"
+    except OSError:
+        return False
 
 
 def _read_once(said: dict[str, Any]) -> None:
@@ -63,6 +84,8 @@ def _read_once(said: dict[str, Any]) -> None:
     from interpret.checkpoints.confinement import confine
 
     request = _request(said)
+    if _needs_torch(request.path):
+        _import_torch()
     threading.Thread(target=_watch, args=(Path(request.folder), os.getppid()), daemon=True).start()
     child.answer(request, lambda size: confine(size, request.limit))
 
@@ -103,7 +126,7 @@ class _Server:
             signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
             signal.signal(signal.SIGCHLD, lambda *_: None)
             os.set_blocking(0, False)
-            self.say({"ready": str(self.folder), "resident": _resident()})
+            self.say({"ready": str(self.folder)})
             with selectors.DefaultSelector() as selector:
                 selector.register(0, selectors.EVENT_READ)
                 selector.register(listening, selectors.EVENT_READ)
@@ -135,6 +158,8 @@ class _Server:
             said = json.loads(line)
             if "read" in said:
                 self.start(said["read"], said["request"])
+            elif "warm" in said:
+                _import_torch()
             else:
                 for process, number in self.children.items():
                     if number == said["end"]:
@@ -142,6 +167,8 @@ class _Server:
 
     def start(self, number: int, request: dict[str, Any]) -> None:
         server = os.getpid()
+        if _needs_torch(request["path"]):
+            _import_torch()
         try:
             process = os.fork()
         except OSError as error:
@@ -198,14 +225,6 @@ def _be_a_child(server: int, said: dict[str, Any]) -> NoReturn:
         code = 75
     finally:
         os._exit(code)
-
-
-def _resident() -> int:
-    """Bytes of this process in memory, 0 where the system does not say."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 if __name__ == "__main__":

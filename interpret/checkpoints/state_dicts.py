@@ -6,14 +6,16 @@ Runs in the reading process only.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from interpret.checkpoints.sentences import HOW_TO_SAVE, shown
 from interpret.errors import BadCheckpoint, unknown
+
+if TYPE_CHECKING:  # a file of safetensors is read without torch
+    import torch
 
 MAX_DEPTH = 8
 MAX_VISITS = 200_000
@@ -48,7 +50,7 @@ _NO_WEIGHTS = re.compile(
     re.ASCII,
 )
 
-Tensors = dict[str, torch.Tensor]
+Tensors = dict[str, "torch.Tensor"]
 _Path = tuple[str, ...]
 
 
@@ -62,6 +64,8 @@ class Found:
     @property
     def parameters(self) -> int:
         """How many numbers its tensors hold."""
+        import torch
+
         return sum(torch.Tensor.numel(tensor) for tensor in self.tensors.values())
 
 
@@ -87,7 +91,8 @@ class _Visits:
 
 def is_tensor(value: Any) -> bool:
     """Whether it is a tensor or a parameter; subclasses with ideas of their own are not."""
-    return type(value) in (torch.Tensor, torch.nn.Parameter)
+    loaded = sys.modules.get("torch")
+    return loaded is not None and type(value) in (loaded.Tensor, loaded.nn.Parameter)
 
 
 def parts_of(loaded: Any, name: str) -> list[Found]:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from interpret.checkpoints.sentences import HOW_TO_SAVE, shown
 from interpret.checkpoints.state_dicts import Found, is_name
@@ -17,22 +15,25 @@ from interpret.checkpoints.tensor_file import ITEM_BYTES, MAX_AXES, Stored, writ
 from interpret.errors import BadCheckpoint
 from interpret.limits import Limits
 
+if TYPE_CHECKING:  # a file of safetensors is read without torch
+    import torch
+
 _CODES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.float8_e4m3fn: "F8_E4M3",
-    torch.float8_e5m2: "F8_E5M2",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint64: "U64",
-    torch.uint32: "U32",
-    torch.uint16: "U16",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint64": "U64",
+    "uint32": "U32",
+    "uint16": "U16",
+    "uint8": "U8",
+    "bool": "BOOL",
 }
 
 
@@ -93,6 +94,8 @@ def _problem(tensor: torch.Tensor) -> str:
 
     Methods are taken from the class, here and below: a file can hang attributes of the same names on a tensor.
     """
+    import torch
+
     if tensor.is_meta:
         return "has no numbers behind it (a meta tensor)"
     if tensor.layout is not torch.strided:
@@ -103,26 +106,32 @@ def _problem(tensor: torch.Tensor) -> str:
         return "is nested; Loupe opens plain tensors"
     if tensor.device.type != "cpu":
         return "does not lie in memory"
-    if tensor.dtype not in _CODES:
-        return f"holds numbers of the type {str(tensor.dtype).removeprefix('torch.')}, which Loupe does not open"
+    if _kind(tensor) not in _CODES:
+        return f"holds numbers of the type {_kind(tensor)}, which Loupe does not open"
     if len(tensor.shape) > MAX_AXES:
         return f"has {len(tensor.shape)} axes"
     numbers = torch.Tensor.numel(tensor)
     steps = zip(tensor.shape, torch.Tensor.stride(tensor), strict=True)
     reach = torch.Tensor.storage_offset(tensor) + sum((length - 1) * step for length, step in steps) + 1
     behind = torch.Tensor.untyped_storage(tensor).nbytes()
-    if numbers and max(numbers, reach) * ITEM_BYTES[_CODES[tensor.dtype]] > behind:
+    if numbers and max(numbers, reach) * ITEM_BYTES[_CODES[_kind(tensor)]] > behind:
         return f"claims {numbers:,} numbers, but only {behind:,} bytes are behind it"
     return ""
 
 
+def _kind(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
 def _stored(tensor: torch.Tensor) -> Stored:
     shape = tuple(int(length) for length in tensor.shape)
-    code = _CODES[tensor.dtype]
+    code = _CODES[_kind(tensor)]
     return Stored(code, shape, math.prod(shape) * ITEM_BYTES[code], _writer(tensor))
 
 
 def _writer(tensor: torch.Tensor) -> Callable[[int], None]:
+    import torch
+
     def write(target: int) -> None:
         plain = torch.Tensor.detach(tensor).resolve_neg().contiguous()
         if plain.numel():
