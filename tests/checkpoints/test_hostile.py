@@ -346,7 +346,7 @@ def test_it_works_from_standard_input(good: Path) -> None:
 def test_it_works_from_the_command_line(good: Path) -> None:
     with started(["-m", "interpret", "inspect", str(good)]) as process:
         _, errors = process.communicate(timeout=60)
-    assert "fit no network" in errors and process.returncode == 2
+    assert "in any network Loupe knows" in errors and process.returncode == 2
 
 
 def test_without_forks_every_reading_has_a_process_of_its_own(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
