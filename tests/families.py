@@ -15,11 +15,11 @@ from interpret import load_model
 from interpret.architectures.catalogue import WithoutMemory
 from interpret.datasets import sample_picture
 from interpret.datasets.shapes import CLASSES
-from interpret.images import InputImage, Preprocess
+from interpret.images import InputImage
 from interpret.model import LoadedModel
 
-SAME_TENSORS_AS_TORCHVISIONS = ("timm/resnet50", "timm/densenet121", "timm/inception_v3")
-"""Nothing in these files tells the two libraries apart; they prepare pictures differently, so it is named."""
+SAME_TENSORS_AS_TORCHVISIONS = ("timm/resnet50",)
+"""Nothing in such a file tells the two libraries apart; they prepare pictures differently, so it is named."""
 
 CLASS_COUNT = 7
 SMALL = 96
@@ -85,10 +85,7 @@ FAMILIES = (
     Family("SE-ResNet-50", "timm/seresnet50", "layer4", "conv1", "training"),
     Family("SE-ResNet-50, first version", "timm/legacy_seresnet50", "layer4", "layer0", "plain"),
     Family("SENet-154", "timm/legacy_senet154", "layer4", "layer0", "safetensors"),
-    Family("VGG16, timm's", "timm/vgg16", "features.29", "features.1", "plain"),
-    Family("Inception v3, timm's", "timm/inception_v3", "Mixed_7c", "Conv2d_1a_3x3", "plain", small=128),
     Family("ResNet-50, timm's", "timm/resnet50", "layer4", "conv1", "training"),
-    Family("DenseNet-121, timm's", "timm/densenet121", "features", "features.conv0", "plain"),
     Family("MobileNetV2, timm's", "timm/mobilenetv2_100", "bn2", "conv_stem", "plain"),
     Family("MobileNetV3 large, timm's", "timm/mobilenetv3_large_100", "blocks", "conv_stem", "parallel"),
     Family("EfficientNet-B0, timm's", "timm/efficientnet_b0", "bn2", "conv_stem", "safetensors"),
@@ -216,7 +213,7 @@ def save(network: nn.Module, family: Family, folder: Path) -> Path:
     return path
 
 
-def opened(family: Family, path: Path, preprocess: Preprocess | None = None) -> LoadedModel:
+def opened(family: Family, path: Path) -> LoadedModel:
     """What Loupe makes of the file."""
     arch = family.key if family.key in SAME_TENSORS_AS_TORCHVISIONS else None
-    return load_model(path, arch=arch, device="cpu", preprocess=preprocess)
+    return load_model(path, arch=arch, device="cpu")

@@ -129,10 +129,9 @@ def look_at(family: Family, folder: Path) -> Row:
     path = save(network, family, folder)
     try:
         model = opened(family, path)
-        preprocess = replace(model.preprocess, size=(family.small, family.small), resize=family.small)
-        small = opened(family, path, preprocess)
     finally:
         path.unlink()
+    small = model.reopened(replace(model.preprocess, size=(family.small, family.small), resize=family.small))
     image = sample_picture("china.jpg")
     expected = ask_the_library(network, librarys_batch(family, network, image), (family.early, family.layer))
     default = model.default_layer

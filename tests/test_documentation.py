@@ -93,6 +93,17 @@ def test_the_count_of_architectures_is_that_of_the_index() -> None:
         assert f"({len(architecture_keys())} architectures)" in text
 
 
+def test_the_shares_of_recognition_are_those_of_the_recorded_run() -> None:
+    found = json.loads((ROOT / "benchmarks/results/recognition.json").read_text(encoding="utf-8"))
+    assert found["architectures"] == len(architecture_keys()) and found["not built"] == {}
+    said = " ".join(CHECKPOINTS.split())
+    first, third, network = (
+        f"{found[name] * 100:.1f} %" for name in ("first", "among the first three", "network right")
+    )
+    assert f"gets its own network in {network} of cases" in said
+    assert f"{first} come first and {third} among the first three names, in {found['median ms']:.0f} ms" in said
+
+
 def test_make_has_what_the_readme_names() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = re.findall(r"^make (\w+)", "\n".join(blocks("bash")), flags=re.MULTILINE)

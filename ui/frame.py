@@ -136,7 +136,7 @@ def _upload_checkpoint() -> None:
         return
     st.session_state["upload.checkpoint.seen"] = (file.file_id, architecture_key)
     key = f"upload/{keep_upload(file.name, file.getvalue())}"
-    with st.spinner("Reading the checkpoint"):
+    with st.spinner("Opening the checkpoint", show_time=True):
         model_of(key, architecture_key)
     choose(checkpoint=key, arch=architecture_key)
     st.rerun()

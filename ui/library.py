@@ -79,7 +79,8 @@ def chosen_model() -> LoadedModel:
         BadCheckpoint: the file cannot be used.
     """
     chosen = selection()
-    model = model_of(chosen.checkpoint, chosen.arch, chosen.part)
+    with st.spinner("Opening the checkpoint", show_time=True):
+        model = model_of(chosen.checkpoint, chosen.arch, chosen.part)
     if not (chosen.input or chosen.labels):
         return model
     try:

@@ -210,3 +210,18 @@ def open_app(page: Any, url: str) -> None:
 def settle(page: Any, *, seconds: float = 30.0) -> None:
     """Wait until the app's script has run and the page shows its result."""
     page.wait_for_selector(FINISHED, timeout=seconds * 1000)
+
+
+def pick(page: Any, label: str, option: str) -> None:
+    """Choose another option of a select box of the main part."""
+    box = page.locator('[data-testid="stMain"] [data-testid="stSelectbox"]').filter(has_text=label)
+    offered = page.get_by_role("option", name=option, exact=True)
+    box.scroll_into_view_if_needed()
+    for _ in range(10):  # a part that is still unfolding, or a page that runs again, closes the list
+        page.wait_for_timeout(400)
+        box.locator("input").click()
+        page.wait_for_timeout(400)
+        if offered.count():
+            break
+    offered.click()
+    settle(page)

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from interpret.runtime import choose_runtime
 from tests.families import FAMILIES, random_network
-from tests.ui.browser import RunningApp, chromium, chromium_page, open_app, running_app, settle
+from tests.ui.browser import RunningApp, chromium, chromium_page, open_app, pick, running_app, settle
 from tests.ui.test_journey import REPOSITORY, WAIT, differ, pixels
 
 NETWORKS = ("squeezenet1_1", "resnet50")
@@ -53,9 +53,7 @@ def test_filter_pictures_are_drawn_in_the_size_chosen(app: RunningApp, page: Any
     page.get_by_text("Settings").first.click()
     page.get_by_text("Size of the pictures in pixels").wait_for(timeout=WAIT)
     settle(page)
-    page.locator('[data-testid="stMain"] [class*="st-key-filters-side"] input').click()
-    page.keyboard.type("64")
-    page.keyboard.press("Enter")
+    pick(page, "Size of the pictures in pixels", "64")
     page.get_by_text("64 px, seed 0").wait_for(timeout=2 * WAIT)
     assert pixels(page, "Picture that excites").shape == (64, 64, 3)
 

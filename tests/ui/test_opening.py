@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from interpret.architectures import architecture
-from tests.ui.browser import RunningApp, chromium, chromium_page, open_app, running_app, settle
+from tests.ui.browser import RunningApp, chromium, chromium_page, open_app, pick, running_app, settle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WAIT = 60_000
@@ -54,16 +54,6 @@ def upload(page: Any, app: RunningApp, path: Path) -> None:
     open_app(page, app.url)
     page.get_by_text("Bring another checkpoint").click()
     page.locator('[data-testid="stSidebar"] [class*="st-key-upload-checkpoint"] input[type=file]').set_input_files(path)
-
-
-def pick(page: Any, label: str, option: str) -> None:
-    """Another option of a select box of the main part."""
-    box = page.locator('[data-testid="stMain"] [data-testid="stSelectbox"]').filter(has_text=label)
-    box.scroll_into_view_if_needed()
-    page.wait_for_timeout(600)  # a part that is still unfolding closes the list again
-    box.locator("input").click()
-    page.get_by_role("option", name=option, exact=True).click()
-    settle(page)
 
 
 def unfold(page: Any, title: str) -> None:
