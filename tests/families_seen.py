@@ -255,8 +255,8 @@ autograd gives (Heatmaps: rows and columns of the map); filter pictures of two c
 step and reach what the library's network says they reach, those of the early layer more after twelve steps than after
 one (Filters: of how many channels); four pictures have the library's averaged outputs as vectors, find themselves first
 among their neighbours, and lie apart on a PCA map (Latent space). Filters and Latent space are looked at with pictures
-of 96 or 128 pixels, the rest at the network's own size. timm's ResNet-50, DenseNet-121 and Inception v3 have the very
-tensors of torchvision's and were named; all others were recognised from their tensors.
+of 96 or 128 pixels, the rest at the network's own size. timm's ResNet-50 has the very tensors of torchvision's and was
+named; all others were recognised from their tensors.
 
 `python -m tests.families_seen` writes this table; `tests/test_families.py` sees all of it again at every run and fails
 where the table says anything else.
