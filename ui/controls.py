@@ -13,7 +13,7 @@ from interpret.jobs import Job
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
 from ui.cache import RESULTS
-from ui.display import plain
+from ui.display import plain, told
 from ui.jobs import RUNNER, BackgroundJob, session_id
 from ui.state import choose, selection
 
@@ -151,7 +151,7 @@ def _over(job: BackgroundJob, preview: Callable[[Any], None] | None) -> None:
     if job.preview is not None and preview is not None:
         preview(job.preview)
     if job.state == "failed":
-        st.error(plain(job.error))
+        st.error(told(job.error))
     elif job.state == "cancelled":
         st.info(f"Cancelled after {job.seconds()[0]:.0f} s: {job.progress.note}.")
     if st.button("Start again", key=f"again.{job.title}.{hash(job.key)}"):

@@ -20,9 +20,14 @@ from interpret.rendering import Pixels, Scale, colour_bar, png, shrunk
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])")
 
 
-def plain(text: str) -> str:
-    """Text from files, made safe for places that read Markdown."""
-    return _MARKDOWN.sub(r"\\\1", text.replace("\n", " ")[:200])
+def plain(text: str, longest: int = 200) -> str:
+    """Text from files, made safe for places that read Markdown, and cut after so many characters."""
+    return _MARKDOWN.sub(r"\\\1", text.replace("\n", " ")[:longest])
+
+
+def told(error: Exception | str) -> str:
+    """An error's whole sentence, made safe likewise."""
+    return plain(str(error), 2000)
 
 
 def number(value: float, digits: int = 3) -> str:

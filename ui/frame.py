@@ -21,7 +21,7 @@ from interpret.runtime import choose_runtime
 from ui.cache import RESULTS, keep_upload
 from ui.components.paste import pasted_picture
 from ui.controls import POLL_SECONDS, result_of
-from ui.display import picture, plain
+from ui.display import picture, told
 from ui.jobs import RUNNER, session_id
 from ui.library import Offer, checkpoints_on_offer, model_of, picture_of, pictures_on_offer
 from ui.state import address, choose, selection, write_address
@@ -74,7 +74,7 @@ def guarded(run: Callable[[], Any]) -> None:
     try:
         run()
     except InterpretError as error:
-        st.error(plain(str(error)))
+        st.error(told(error))
         if isinstance(error, BadCheckpoint) and error.considered:
             with st.expander("The nearest architectures, and what differs"):
                 st.dataframe([dict(row) for row in error.considered], hide_index=True)
@@ -97,7 +97,7 @@ def _sidebar() -> None:
         current = picture_of(selection().picture)
         picture(current.pixels, "", f"The chosen picture, {current.name}", width=112)
     except InterpretError as error:
-        st.error(plain(str(error)))
+        st.error(told(error))
     _jobs()
 
 

@@ -23,7 +23,7 @@ from interpret.labels import parse_labels
 from interpret.loading import load_model
 from interpret.model import LoadedModel
 from ui.cache import MODELS, RESULTS, UPLOADS
-from ui.display import plain
+from ui.display import told
 from ui.state import selection
 
 BUNDLED = Path(__file__).parent.parent / "checkpoints"
@@ -89,7 +89,7 @@ def chosen_model() -> LoadedModel:
         key = (model.digest, chosen.input, chosen.labels)
         return MODELS.get_or_make(key, lambda: model.reopened(steps, names))
     except InterpretError as error:
-        st.warning(f"{plain(str(error))} The checkpoint's own preprocessing and class names are used.")
+        st.warning(f"{told(error)} The checkpoint's own preprocessing and class names are used.")
         return model
 
 

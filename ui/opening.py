@@ -13,7 +13,7 @@ from interpret.errors import InterpretError
 from interpret.images import Preprocess
 from interpret.model import LoadedModel
 from ui.cache import keep_upload
-from ui.display import plain
+from ui.display import told
 from ui.library import names_of, steps_of
 from ui.state import choose, selection
 from ui.summary import report_table
@@ -73,7 +73,7 @@ def load_report(model: LoadedModel) -> None:
     st.dataframe(
         rows,
         hide_index=True,
-        height=36 * (len(rows) + 1),
+        height=35 * len(rows) + 38,
         column_config={"what": st.column_config.TextColumn(width=200), "value": st.column_config.TextColumn(width=900)},
     )
 
@@ -131,7 +131,7 @@ def _steps_form(model: LoadedModel) -> None:
             wanted = replace(steps, **changes)
             model.reopened(steps_of(_as_json(wanted)))
         except (InterpretError, ValueError) as error:
-            st.error(plain(str(error)))
+            st.error(told(error))
         else:
             choose(input=_as_json(wanted))
             st.rerun()

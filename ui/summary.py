@@ -40,9 +40,9 @@ def load_sentence(model: LoadedModel) -> str:
 def report_table(model: LoadedModel) -> list[dict[str, str]]:
     """The whole load report, what and value."""
     report, steps = model.report, model.preprocess
-    considered = ", ".join(
-        f"{key} ({f'{differing:,} tensors differ' if differing else 'fits'})" for key, differing in report.candidates
-    )
+    fewest = report.candidates[0][1]
+    alike = [key for key, count in report.candidates if count == fewest and key != model.architecture.key]
+    others = [f"{key} ({count:,} tensors differ)" for key, count in report.candidates if count != fewest]
     outputs = [
         f"{output.name or 'scores'} {' × '.join(map(str, output.shape))}" + (" (classes)" if i == model.head else "")
         for i, output in enumerate(model.outputs)
@@ -51,7 +51,8 @@ def report_table(model: LoadedModel) -> list[dict[str, str]]:
         "file": model.name,
         "architecture": f"{model.architecture.key} ({model.architecture.library})",
         "the file calls it": report.named or "nothing",
-        "architectures considered": considered,
+        "fit as well": ", ".join(alike) or "none",
+        "nearest others": ", ".join(others) or "none",
         "tensors matched": f"{report.matched:,}",
         "missing": ", ".join(report.missing) or "none",
         "left over": ", ".join(report.unexpected) or "none",
