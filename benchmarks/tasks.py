@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -228,9 +229,15 @@ def cold_start() -> list[Row]:
         "from interpret import *; from interpret.datasets import sample_picture;"
         f"heatmap(load_model({str(BUNDLED)!r}), sample_picture('heart'))",
     ]
-    started = time.perf_counter()
-    subprocess.run(command, cwd=ROOT, check=True)
-    rows = [Row(task, "Python process to first heatmap", time.perf_counter() - started, "s", None, 1)]
+    times = []
+    for _ in range(4):  # the first brings the libraries from the disk
+        started = time.perf_counter()
+        subprocess.run(command, cwd=ROOT, check=True)
+        times.append(time.perf_counter() - started)
+    rows = [
+        Row(task, "Python process to first heatmap", statistics.median(times[1:]), "s", None, 3),
+        Row(task, "the same, libraries not yet read from the disk, if they were not", times[0], "s", None, 1),
+    ]
     if browser is None:
         return rows
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]

@@ -148,3 +148,8 @@ def test_the_figures_of_the_readme_are_those_of_the_recorded_run() -> None:
         low, high = format(min(ratios(way)), form), format(max(ratios(way)), form)
         assert f"{low} to {high}" in said or f"{low} and {high}" in said, way
     assert f"takes {ratios('Loupe, all 53 convolutions')[0]:.2f} times" in said
+    value = {row["way"]: row["value"] for row in rows}
+    memory = value["the app's process (warm), peak above what it had before"]
+    assert f"opens in {value['Loupe, a.pth'] / 1000:.1f} s and needs at most {memory:.1f} times its size" in said
+    started = value["starting the server to first heatmap on the screen"]
+    assert f"on the screen {started:.1f} s after the server was started" in said
