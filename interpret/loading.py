@@ -96,7 +96,7 @@ def load_model(
         not_finite=not_finite,
         seconds=time.perf_counter() - started,
     )
-    identity = f"{checkpoint.digest} {checkpoint.wrapper}:{recognised.prefix} {known.key}"
+    identity = f"{checkpoint.digest} {checkpoint.wrapper}:{recognised.prefix} {known.key} {known.version}"
     return LoadedModel(
         name=checkpoint.name,
         digest=digest_of(identity, steps),

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from interpret.architectures import architecture_keys
-from interpret.architectures.own import registered
+from interpret.architectures.own import registered, stamp
 from interpret.checkpoints import SUFFIXES
 from interpret.checkpoints.folders import SINGLE
 from interpret.checkpoints.pretrained import download_folder
@@ -103,13 +103,15 @@ def model_of(key: str, arch: str = "", part: str = "") -> LoadedModel:
         found = UPLOADS.get(name)
         if found is None:
             raise BadInput(_GONE)
-        return MODELS.get_or_make((key, arch, part), lambda: load_model(found[1], name=found[0], **how))
+        return MODELS.get_or_make((key, arch, part, stamp()), lambda: load_model(found[1], name=found[0], **how))
     folder = {"bundled": BUNDLED, "fetched": download_folder()}.get(kind)
     path = next((file for file in _files(folder) if file.name == name), None) if folder else None
     if path is None:
         raise BadInput(f'Checkpoint "{name or key}" is not in the library. Choose one in the sidebar.')
-    stamp = path.stat()
-    return MODELS.get_or_make((key, stamp.st_size, stamp.st_mtime_ns, arch, part), lambda: load_model(path, **how))
+    status = path.stat()
+    return MODELS.get_or_make(
+        (key, status.st_size, status.st_mtime_ns, arch, part, stamp()), lambda: load_model(path, **how)
+    )
 
 
 def steps_of(text: str) -> Preprocess:

@@ -42,6 +42,7 @@ class Architecture:
         build: (classes, input channels, auxiliary heads) -> the network with random weights; downloads nothing.
         preprocess: the usual way of preparing pictures for it.
         labels: names of its usual classes, or ().
+        version: changes with the code of a user's own.
         sizes: sides of pictures to try, in pixels, where nothing says which it was made for.
     """
 
@@ -52,6 +53,7 @@ class Architecture:
     build: Callable[[int, int, bool], nn.Module]
     preprocess: Callable[[], Preprocess]
     labels: tuple[str, ...] = ()
+    version: str = ""
     sizes: tuple[int, ...] = ()
 
 

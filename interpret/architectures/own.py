@@ -10,6 +10,7 @@ the entry point group `loupe.architectures`, whose values are such functions or 
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import os
@@ -37,6 +38,11 @@ _CHANNELS = ("channels", "in_channels", "in_chans", "input_channels")
 def registered() -> tuple[str, ...]:
     """Keys "own/NAME" of what users registered: files of `LOUPE_ARCHITECTURES` and `checkpoints/`, entry points."""
     return (*_files(), *(f"own/{point.name}" for point in entry_points(group=GROUP)))
+
+
+def stamp() -> tuple[int, ...]:
+    """Changes when one of the registered files does."""
+    return tuple(file.stat().st_mtime_ns for file in _files().values() if file.is_file())
 
 
 def _files() -> dict[str, Path]:
@@ -86,7 +92,7 @@ def _from_file(path: Path, changed: int) -> Architecture:
         spec.loader.exec_module(module)
     except Exception as error:
         raise BadInput(f'The architecture file "{path.name}" fails: {type(error).__name__}: {error}.') from None
-    return _described(path.stem, path.name, vars(module))
+    return _described(path.stem, path.name, vars(module), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _from_entry_point(point: EntryPoint) -> Architecture:
@@ -98,7 +104,7 @@ def _from_entry_point(point: EntryPoint) -> Architecture:
     return _described(point.name, point.value, content)
 
 
-def _described(name: str, where: str, content: Mapping[str, Any]) -> Architecture:
+def _described(name: str, where: str, content: Mapping[str, Any], version: str = "") -> Architecture:
     build = content.get("build")
     if not callable(build):
         raise BadInput(f'"{where}" defines no function build(num_classes), which has to return the network.')
@@ -115,6 +121,7 @@ def _described(name: str, where: str, content: Mapping[str, Any]) -> Architectur
         build=_builder(build, where),
         preprocess=lambda: _steps(steps, where),
         labels=tuple(map(str, labels)),
+        version=version,
         sizes=() if "input_size" in steps else USUAL_SIZES,
     )
 

@@ -141,8 +141,12 @@ def test_a_forward_that_fails_is_told_in_a_sentence(tmp_path: Path) -> None:
 def test_a_changed_file_is_read_again(lenet: Path, tmp_path: Path) -> None:
     file = Path(written(tmp_path, Path(LENET).read_text()))
     assert architecture(str(file)).labels[0] == "airplane"
+    before = load_model(lenet, arch=str(file), device="cpu")
     file.write_text(Path(LENET).read_text().replace("airplane", "aeroplane"))
     assert architecture(str(file)).labels[0] == "aeroplane"
+    after = load_model(lenet, arch=str(file), device="cpu")
+    assert before.digest != after.digest, "results of the old code would be taken for those of the new"
+    assert load_model(lenet, arch=str(file), device="cpu").digest == after.digest
 
 
 # ---- several outputs ----------------------------------------------------------------------------------------------
