@@ -217,11 +217,13 @@ def pick(page: Any, label: str, option: str) -> None:
     box = page.locator('[data-testid="stMain"] [data-testid="stSelectbox"]').filter(has_text=label)
     offered = page.get_by_role("option", name=option, exact=True)
     box.scroll_into_view_if_needed()
-    for _ in range(10):  # a part that is still unfolding, or a page that runs again, closes the list
-        page.wait_for_timeout(400)
-        box.locator("input").click()
-        page.wait_for_timeout(400)
-        if offered.count():
+    for attempt in range(12):  # a part that is still unfolding, or a page that runs again, closes the list
+        try:
+            page.wait_for_timeout(400)
+            box.locator("input").click(timeout=2000)
+            offered.click(timeout=2000)
             break
-    offered.click()
+        except Exception:  # Playwright's own kinds, imported only where a browser is
+            if attempt == 11:
+                raise
     settle(page)
