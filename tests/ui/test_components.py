@@ -19,7 +19,7 @@ from streamlit.runtime.media_file_storage import MediaFileKind
 from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.browser import RunningApp, chromium, chromium_page, open_app, running_app
+from tests.ui.browser import RunningApp, chromium_page, open_app, running_app
 from tests.ui.component_apps.example_data import COLORS, HOSTILE_NAME, PALETTES, example_maps, example_points
 from ui.components import delivery, feature_grid, point_map
 from ui.components.feature_grid import quantise_channels
@@ -164,12 +164,6 @@ def test_without_a_browser_components_return_what_they_start_with(script: str, t
 
 
 # ---- what a browser shows -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from interpret.datasets.shapes import CLASSES, draw
-from tests.ui.browser import RunningApp, chromium, chromium_page, open_app, running_app, settle
+from tests.ui.browser import RunningApp, chromium_page, open_app, running_app, settle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -27,12 +27,6 @@ WAIT = 60_000
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     home = tmp_path_factory.mktemp("home")
     with running_app(REPOSITORY / "app.py", environment={"LOUPE_HOME": str(home)}) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
         yield running
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from interpret.architectures import architecture
-from tests.ui.browser import RunningApp, chromium, chromium_page, open_app, pick, running_app, settle
+from tests.ui.browser import RunningApp, chromium_page, open_app, pick, running_app, settle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WAIT = 60_000
@@ -27,12 +27,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     home = tmp_path_factory.mktemp("home")
     environment = {"LOUPE_HOME": str(home), "LOUPE_ARCHITECTURES": str(lenet)}
     with running_app(REPOSITORY / "app.py", environment=environment) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
         yield running
 
 
