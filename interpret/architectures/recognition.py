@@ -175,11 +175,12 @@ def _count(
 
 def _reference(key: str) -> Reference:
     number = index().network_of(key)
-    return index().reference(number) if number is not None else _built(key)
+    return index().reference(number) if number is not None else _built(key, architecture(key).version)
 
 
 @cache
-def _built(key: str) -> Reference:
+def _built(key: str, version: str) -> Reference:
+    """The version changes with a user's file, whose old tensors must not be taken for the new ones."""
     return reference_of(architecture(key).build)
 
 

@@ -147,6 +147,9 @@ def test_a_changed_file_is_read_again(lenet: Path, tmp_path: Path) -> None:
     after = load_model(lenet, arch=str(file), device="cpu")
     assert before.digest != after.digest, "results of the old code would be taken for those of the new"
     assert load_model(lenet, arch=str(file), device="cpu").digest == after.digest
+    file.write_text(Path(LENET).read_text().replace("Linear(120, 84)", "Linear(120, 85)"))
+    with pytest.raises(BadCheckpoint, match=r"of another shape fc2.weight, fc2.bias"):
+        load_model(lenet, arch=str(file), device="cpu")
 
 
 # ---- several outputs ----------------------------------------------------------------------------------------------
