@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import nn
+
+from interpret.flow import Call, Origin
+from interpret.reach import Reach
 
 Layout = Literal["channels first", "channels last", "vector", "other"]
 
@@ -24,6 +27,12 @@ class LayerInfo:
         stride: input pixels per output row, for spatial layers; else None.
         depth: how many modules it is nested in, from 0.
         pooled: its output comes straight out of a pooling module.
+        multiply_adds: of the convolutions and matrix products in it, for one picture of the input size.
+        reach: which input pixels reach each of its places; None where that is not known, as for vectors.
+        origin: the layers whose answers it is given; None where that cannot be told.
+        kernel: (rows, columns) of a convolution's kernel; None for other layers.
+        inputs: a convolution's input channels; 0 for other layers.
+        groups: how many separate sets a convolution divides its channels into.
     """
 
     name: str
@@ -34,6 +43,17 @@ class LayerInfo:
     stride: int | None
     depth: int
     pooled: bool
+    multiply_adds: int = 0
+    reach: Reach | None = field(default=None, repr=False, compare=False)
+    origin: Origin | None = field(default=None, repr=False, compare=False)
+    kernel: tuple[int, int] | None = None
+    inputs: int = 0
+    groups: int = 1
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether it is a convolution that looks at each channel alone."""
+        return self.kernel is not None and self.groups == self.inputs > 1
 
     @property
     def is_spatial(self) -> bool:
@@ -64,7 +84,13 @@ class LayerInfo:
 
 
 def describe(
-    layer: str, module: nn.Module, output: torch.Tensor, grown: tuple[int, ...] | None, height: int, pooled: bool
+    layer: str,
+    module: nn.Module,
+    output: torch.Tensor,
+    grown: tuple[int, ...] | None,
+    height: int,
+    pooled: bool,
+    call: Call,
 ) -> LayerInfo:
     """A layer from what it answered.
 
@@ -75,12 +101,14 @@ def describe(
         grown: the output's shape for a picture twice as large, where it tells which axis holds the channels.
         height: of the picture, in pixels.
         pooled: see `LayerInfo`.
+        call: what following the pass found of it.
     """
     shape = tuple(output.shape[1:])
     layout: Layout = {1: "vector", 3: "channels first"}.get(len(shape), "other")  # type: ignore[assignment]
     if grown is not None and len(shape) == 3 and grown[1] != shape[0] and grown[3] == shape[2]:
         layout = "channels last"
-    rows = shape[0] if layout == "channels last" else shape[1] if layout == "channels first" else 0
+    rows, columns = {"channels last": shape[:2], "channels first": shape[1:]}.get(layout, (0, 0))
+    reach = call.field.reach() if call.field and rows * columns else None
     return LayerInfo(
         name=layer,
         kind=type(module).__name__,
@@ -90,4 +118,10 @@ def describe(
         stride=max(1, round(height / rows)) if rows > 1 else None,
         depth=layer.count("."),
         pooled=pooled,
+        multiply_adds=call.multiply_adds,
+        reach=reach,
+        origin=call.origin,
+        kernel=(int(module.kernel_size[0]), int(module.kernel_size[1])) if isinstance(module, nn.Conv2d) else None,
+        inputs=module.in_channels if isinstance(module, nn.Conv2d) else 0,
+        groups=module.groups if isinstance(module, nn.Conv2d) else 1,
     )

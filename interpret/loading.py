@@ -103,6 +103,7 @@ def load_model(
         architecture=known,
         labels=names,
         layers=looked.layers,
+        joins=looked.joins,
         outputs=looked.outputs,
         head=looked.head,
         preprocess=steps,

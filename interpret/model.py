@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from interpret.architectures import Architecture
+from interpret.blocks import Block, blocks_of
 from interpret.errors import BadCheckpoint, BadInput, unknown
+from interpret.flow import ConvolutionCall, Follow, Join
 from interpret.images import InputImage, Preprocess
 from interpret.layers import LayerInfo, describe
 from interpret.runtime import Runtime
@@ -98,6 +100,38 @@ class Tape:
 
 
 @dataclass(frozen=True, eq=False)
+class Watched:
+    """What following a pass through a part of a network left behind.
+
+    Attributes:
+        outputs: by layer, as in `Tape`.
+        joined: number of a join -> its operands, then its result.
+        convolutions: by layer, as they were carried out.
+    """
+
+    outputs: Mapping[str, torch.Tensor]
+    joined: Mapping[int, tuple[torch.Tensor, ...]]
+    convolutions: Mapping[str, ConvolutionCall]
+
+
+@dataclass(frozen=True, eq=False)
+class Normalisation:
+    """What a BatchNorm layer does to each channel: gamma (x - mean) / sqrt(variance + epsilon) + beta.
+
+    Attributes:
+        mean, variance: float32 [channels], kept from training.
+        gamma, beta: float32 [channels], learned; 1 and 0 where the layer has none.
+        epsilon: added to the variance.
+    """
+
+    mean: NDArray[np.float32]
+    variance: NDArray[np.float32]
+    gamma: NDArray[np.float32]
+    beta: NDArray[np.float32]
+    epsilon: float
+
+
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """What the network says of one picture: `scores` before and `probabilities` after softmax, float32 [classes]."""
 
@@ -119,6 +153,7 @@ class LoadedModel:
         architecture: what was recognised.
         labels: a name for every class; untrusted text.
         layers: calls of modules in the order they finish in a pass; a block comes after what is inside it.
+        joins: where branches meet, in the order of execution.
         outputs: what the network answers with; the class scores are `outputs[head]`.
         head: which of the outputs holds the class scores.
         preprocess: how pictures become input.
@@ -132,6 +167,7 @@ class LoadedModel:
     architecture: Architecture
     labels: tuple[str, ...]
     layers: tuple[LayerInfo, ...]
+    joins: tuple[Join, ...]
     outputs: tuple[Output, ...]
     head: int
     preprocess: Preprocess
@@ -156,6 +192,20 @@ class LoadedModel:
         if name not in self._by_name:
             raise unknown("Layer", name, self.architecture.title, self._by_name)
         return self._by_name[name]
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """The network as its blocks, in the order of execution."""
+        return blocks_of(self.layers, self.joins)
+
+    def block(self, layer: str) -> Block:
+        """The block a layer belongs to.
+
+        Raises:
+            UnknownName: no such layer.
+        """
+        self.layer(layer)
+        return next(block for block in self.blocks if layer in block.layers)
 
     @cached_property
     def default_layer(self) -> LayerInfo:
@@ -201,6 +251,7 @@ class LoadedModel:
             preprocess=steps,
             digest=digest_of(self._identity, steps),
             layers=looked.layers,
+            joins=looked.joins,
             outputs=looked.outputs,
             head=looked.head,
             _rewritten=looked.rewritten,
@@ -244,6 +295,52 @@ class LoadedModel:
         record = Recording(self._known(keep), edit or {}, self._rewritten, leaves=True, stop=until == "layers")
         with torch.enable_grad():
             return self._run(batch, record)
+
+    def watch(
+        self, batch: torch.Tensor, keep: Collection[str], *, joins: Collection[int] = (), convolutions: bool = False
+    ) -> Watched:
+        """A pass without a graph, followed operation by operation until the last layer kept; slower than `observe`.
+
+        Args:
+            batch: one picture, as in `observe`.
+            keep: names of the layers to record; with `convolutions` also how they were carried out.
+            joins: numbers of `LoadedModel.joins` whose operands and result are wanted.
+        """
+        follow = Follow(keep=joins, keep_convolutions=keep if convolutions else ())
+        named = frozenset(self._by_name)
+        record = Recording(
+            self._known(keep),
+            {},
+            self._rewritten,
+            stop=True,
+            entering=follow.entered,
+            every=lambda layer, _, output: follow.left(layer, output, layer in named),
+        )
+        batch = batch.to(self.runtime.device).contiguous(memory_format=torch.channels_last)
+        follow.start(batch)
+        with torch.no_grad(), self.runtime.one_pass(), recording(record), follow:
+            try:
+                self._network(batch)
+            except Enough:
+                pass
+        return Watched(record.outputs, follow.joined, follow.convolutions)
+
+    def normalisation(self, layer: str) -> Normalisation | None:
+        """What a BatchNorm layer has kept and learned; None for other layers.
+
+        Raises:
+            UnknownName: no such layer.
+        """
+        module: Any = self._network.get_submodule(self.layer(layer).name.partition(":")[0])
+        if not isinstance(getattr(module, "running_mean", None), torch.Tensor):
+            return None
+        mean, variance = module.running_mean, module.running_var
+        gamma = torch.ones_like(mean) if module.weight is None else module.weight
+        beta = torch.zeros_like(mean) if module.bias is None else module.bias
+        mean, variance, gamma, beta = (
+            np.array(value.detach().float().cpu().numpy()) for value in (mean, variance, gamma, beta)
+        )
+        return Normalisation(mean, variance, gamma, beta, float(module.eps))
 
     def _known(self, keep: Collection[str]) -> frozenset[str]:
         for name in keep:
@@ -302,6 +399,7 @@ class Looked:
     """What one look through a network found; the attributes are those of `LoadedModel`."""
 
     layers: tuple[LayerInfo, ...]
+    joins: tuple[Join, ...]
     outputs: tuple[Output, ...]
     head: int
     classes: int
@@ -331,15 +429,20 @@ def look_through(
         BadCheckpoint: it does not run on such a picture, or answers without class scores.
     """
     calls: list[tuple[str, nn.Module, torch.Tensor, int]] = []
+    flow = Follow()
 
     def note(layer: str, module: nn.Module, output: Any) -> None:
-        if isinstance(output, torch.Tensor) and not isinstance(module, _PASSED_THROUGH):
+        is_named = isinstance(output, torch.Tensor) and not isinstance(module, _PASSED_THROUGH)
+        flow.left(layer, output, is_named)
+        if is_named:
             calls.append((layer, module, output, output._version))
 
     def run(height: int, width: int) -> Any:
         batch = torch.zeros(1, steps.channels, height, width, device=runtime.device)
-        with torch.no_grad(), recording(Recording(every=note)):
-            return network(batch.contiguous(memory_format=torch.channels_last))
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        flow.start(batch)
+        with torch.no_grad(), recording(Recording(entering=flow.entered, every=note)), flow:
+            return network(batch)
 
     with _look_lock:
         try:
@@ -349,14 +452,14 @@ def look_through(
                 f"The network does not run on a picture of {steps.size[1]} x {steps.size[0]} pixels with "
                 f"{steps.channels} channels: {' '.join(str(error).split())[:200]}. Set another input size."
             ) from None
-        first_calls = calls
+        first_calls, found = calls, flow
         last_axis = any(
             output.ndim == 4 and isinstance(module, nn.LayerNorm | nn.Linear) and "2d" not in type(module).__name__
             for _, module, output, _ in calls
         )
         grown: dict[str, tuple[int, ...]] = {}
         if last_axis:
-            calls = []
+            calls, flow = [], Follow()
             try:
                 run(2 * steps.size[0], 2 * steps.size[1])
             except Exception:  # made for one size only; then the usual layout is taken
@@ -365,12 +468,12 @@ def look_through(
     head = _head_of(outputs, first_calls, classes, heads)
     pooled = {id(output) for _, module, output, _ in first_calls if "Pool" in type(module).__name__}
     layers = tuple(
-        describe(layer, module, output, grown.get(layer), steps.size[0], id(output) in pooled)
+        describe(layer, module, output, grown.get(layer), steps.size[0], id(output) in pooled, found.calls[layer])
         for layer, module, output, _ in first_calls
     )
     rewritten = frozenset(layer for layer, _, output, version in first_calls if output._version != version)
     named = tuple(Output(name, tuple(output.shape[1:])) for name, output in outputs)
-    return Looked(layers, named, head, int(outputs[head][1][0].numel()), rewritten)
+    return Looked(layers, tuple(found.joins), named, head, int(outputs[head][1][0].numel()), rewritten)
 
 
 def _head_of(

@@ -35,7 +35,8 @@ class Recording:
         clone: layers whose output an in-place operation rewrites later; these are recorded as clones.
         leaves: make every wanted output that has no graph yet the start of one.
         stop: end the pass once all wanted layers are there.
-        every: called with (layer, module, output) for every call; used once, at load.
+        entering: called with (layer, inputs) before every call, and `every` with (layer, module, output) after it;
+            used where a pass is followed rather than recorded.
     """
 
     keep: frozenset[str] = frozenset()
@@ -43,10 +44,20 @@ class Recording:
     clone: Collection[str] = ()
     leaves: bool = False
     stop: bool = False
+    entering: Callable[[str, Any], None] | None = None
     every: Callable[[str, nn.Module, Any], None] | None = None
     outputs: dict[str, torch.Tensor] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
+    _entered: dict[str, int] = field(default_factory=dict)
     _calls: dict[str, int] = field(default_factory=dict)
+
+    def entered(self, name: str, inputs: Any) -> None:
+        """Takes note of a call that begins, where anybody wants to know."""
+        if self.entering is None:
+            return
+        call = self._entered.get(name, 0)
+        self._entered[name] = call + 1
+        self.entering(f"{name}:{call}" if call else name, inputs)
 
     def passed(self, name: str, module: nn.Module, output: Any) -> Any:
         """Takes note of one call; returns what the network is to go on with."""
@@ -92,13 +103,23 @@ def recording(record: Recording) -> Iterator[Recording]:
 
 
 def install(network: nn.Module) -> None:
-    """Puts the one permanent forward hook on every module below the root. To be called once per network."""
+    """Puts the two permanent hooks on every module below the root. To be called once per network."""
     for name, module in network.named_modules():
         if name:
-            module.register_forward_hook(_hook(name))
+            module.register_forward_pre_hook(_before(name))
+            module.register_forward_hook(_after(name))
 
 
-def _hook(name: str) -> Callable[[nn.Module, Any, Any], Any]:
+def _before(name: str) -> Callable[[nn.Module, Any], None]:
+    def before(module: nn.Module, inputs: Any) -> None:
+        record = _open.get()
+        if record is not None:
+            record.entered(name, inputs)
+
+    return before
+
+
+def _after(name: str) -> Callable[[nn.Module, Any, Any], Any]:
     def after(module: nn.Module, inputs: Any, output: Any) -> Any:
         record = _open.get()
         return None if record is None else record.passed(name, module, output)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
 
 
 def multiplications(model: LoadedModel, until: str | None = None) -> int:
-    """About how many multiplications the network does for one picture of its input size.
-
-    sum over the layers that hold no others:  parameters * rows * columns
-
-    Exact for convolutions and linear layers but for their biases; layers without parameters count nothing.
+    """Multiply-adds of the network's convolutions and matrix products for one picture of its input size.
 
     Args:
         model: the network.
@@ -20,11 +17,10 @@ def multiplications(model: LoadedModel, until: str | None = None) -> int:
         UnknownName: no such layer.
     """
     last = model.layer(until) if until is not None else model.layers[-1]
-    counted = model.layers[: model.layers.index(last) + 1]
-    names = [layer.name.partition(":")[0] for layer in model.layers]
-    parents = {name.rpartition(".")[0] for name in names}
-    return sum(
-        layer.parameters * layer.rows * layer.columns
-        for layer, name in zip(counted, names, strict=False)
-        if name not in parents and layer.layout != "other"
-    )
+    outermost: list[LayerInfo] = []
+    for layer in model.layers[: model.layers.index(last) + 1]:
+        within = layer.name.partition(":")[0] + "."
+        while outermost and outermost[-1].name.startswith(within):
+            outermost.pop()
+        outermost.append(layer)
+    return sum(layer.multiply_adds for layer in outermost)

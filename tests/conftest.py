@@ -110,6 +110,7 @@ def look_into(network: nn.Module, classes: int, size: tuple[int, int] = (12, 12)
         architecture=Architecture("trap", "Trap", "Trap", "tests", lambda *_: network, lambda: steps),
         labels=tuple(f"class {index}" for index in range(classes)),
         layers=looked.layers,
+        joins=looked.joins,
         outputs=looked.outputs,
         head=looked.head,
         preprocess=steps,

@@ -14,17 +14,26 @@ from tests.conftest import REPOSITORY
 
 # From the ground up. A file may import its own room and the rooms below it, never one beside it or above.
 # Beyond the plan's drawing: `errors` lies below everything; `channels` reads channel numbers, `limits` the settings;
-# `layers` describes layers, `loading` makes a network of a checkpoint; and `checkpoints` lies on
+# `reach` and `flow` follow a pass operation by operation, `layers` and `blocks` describe what was found, `loading` makes a network of a checkpoint; and `checkpoints` lies on
 # `architectures`, because fetching published weights has to know what was published for which architecture.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("interpret.errors",),
-    ("interpret.jobs", "interpret.runtime", "interpret.channels", "interpret.limits"),
-    ("interpret.images", "interpret.labels", "interpret.tape", "interpret.layers", "interpret.rendering"),
-    ("interpret.architectures", "interpret.datasets"),
+    ("interpret.jobs", "interpret.runtime", "interpret.channels", "interpret.limits", "interpret.reach"),
+    ("interpret.images", "interpret.labels", "interpret.tape", "interpret.flow", "interpret.rendering"),
+    ("interpret.layers",),
+    ("interpret.architectures", "interpret.datasets", "interpret.blocks"),
     ("interpret.checkpoints",),
     ("interpret.model",),
-    ("interpret.loading", "interpret.work"),
-    ("interpret.activations", "interpret.filters", "interpret.heatmaps", "interpret.latent"),
+    ("interpret.batches", "interpret.loading", "interpret.work"),
+    (
+        "interpret.activations",
+        "interpret.anatomy",
+        "interpret.pixels",
+        "interpret.filters",
+        "interpret.heatmaps",
+        "interpret.latent",
+        "interpret.units",
+    ),
     ("interpret",),
     ("interpret.inspection",),
     ("interpret.commands",),
