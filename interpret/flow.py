@@ -58,9 +58,10 @@ class Join:
 
 @dataclass(frozen=True)
 class Call:
-    """What was found of one call of a module: see `LayerInfo` for `origin` and `multiply_adds`."""
+    """What was found of one call of a module: see `LayerInfo` for `origin`, `made` and `multiply_adds`."""
 
     origin: Origin | None
+    made: Origin | None
     multiply_adds: int
     field: Field | None
 
@@ -144,7 +145,8 @@ class Follow(TorchDispatchMode):
         """The module entered last has answered; with `is_named` false it passes on the name of what it was given."""
         _, origin, before = self._open.pop()
         known = self._known.get(output) if isinstance(output, torch.Tensor) else None
-        self.calls[layer] = Call(origin, self._total - before, known.field if known else None)
+        made, seen = (known.origin, known.field) if known else (None, None)
+        self.calls[layer] = Call(origin, made, self._total - before, seen)
         if known and is_named:
             self._known[output] = replace(known, origin=Origin((layer,)))
 

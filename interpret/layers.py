@@ -30,8 +30,9 @@ class LayerInfo:
         multiply_adds: of the convolutions and matrix products in it, for one picture of the input size.
         reach: which input pixels reach each of its places; None where that is not known, as for vectors.
         origin: the layers whose answers it is given; None where that cannot be told.
+        made: the layers whose channels are its own channels, one by one or joined; None where it mixes channels.
         kernel: (rows, columns) of a convolution's kernel; None for other layers.
-        inputs: a convolution's input channels; 0 for other layers.
+        inputs: a convolution's or linear layer's input channels; 0 for other layers.
         groups: how many separate sets a convolution divides its channels into.
     """
 
@@ -46,6 +47,7 @@ class LayerInfo:
     multiply_adds: int = 0
     reach: Reach | None = field(default=None, repr=False, compare=False)
     origin: Origin | None = field(default=None, repr=False, compare=False)
+    made: Origin | None = field(default=None, repr=False, compare=False)
     kernel: tuple[int, int] | None = None
     inputs: int = 0
     groups: int = 1
@@ -121,7 +123,12 @@ def describe(
         multiply_adds=call.multiply_adds,
         reach=reach,
         origin=call.origin,
+        made=call.made,
         kernel=(int(module.kernel_size[0]), int(module.kernel_size[1])) if isinstance(module, nn.Conv2d) else None,
-        inputs=module.in_channels if isinstance(module, nn.Conv2d) else 0,
+        inputs=module.in_channels
+        if isinstance(module, nn.Conv2d)
+        else module.in_features
+        if isinstance(module, nn.Linear)
+        else 0,
         groups=module.groups if isinstance(module, nn.Conv2d) else 1,
     )

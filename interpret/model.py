@@ -342,6 +342,20 @@ class LoadedModel:
         )
         return Normalisation(mean, variance, gamma, beta, float(module.eps))
 
+    def kernel(self, layer: str, channel: int) -> NDArray[np.float32]:
+        """One output channel's weights of a convolution or linear layer: float32 [inputs / groups, rows, columns].
+
+        Raises:
+            UnknownName: no such layer.
+            BadInput: it has no such weights, or no such channel.
+        """
+        info = self.layer(layer)
+        if not info.inputs or not 0 <= channel < info.channels:
+            raise BadInput(f'Layer "{info.name}" ({info.kind}) has no kernel for a channel {channel}.')
+        weight: Any = self._network.get_submodule(info.name.partition(":")[0]).weight
+        values = np.array(weight[channel].detach().float().cpu().numpy())
+        return values if values.ndim == 3 else values.reshape(-1, 1, 1)
+
     def _known(self, keep: Collection[str]) -> frozenset[str]:
         for name in keep:
             self.layer(name)

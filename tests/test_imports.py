@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "interpret.activations",
         "interpret.anatomy",
+        "interpret.kernels",
         "interpret.pixels",
         "interpret.filters",
         "interpret.heatmaps",

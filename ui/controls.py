@@ -2,58 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 import streamlit as st
 
+from interpret.blocks import KINDS, Block, Kind
 from interpret.errors import InterpretError
 from interpret.jobs import Job
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
+from interpret.rendering import class_colour
 from ui.cache import RESULTS
-from ui.display import plain, told
+from ui.components.network_strip import StripBlock, StripLayer, network_strip
+from ui.display import plain, quantity, told
 from ui.jobs import RUNNER, BackgroundJob, session_id
 from ui.state import choose, selection
 
 T = TypeVar("T")
 POLL_SECONDS = 0.4
+LEGEND: Mapping[Kind, str] = {
+    "plain": "convolution",
+    "residual": "residual",
+    "inverted residual": "inverted residual",
+    "inception": "inception",
+    "branches": "branches",
+    "dense": "dense",
+    "separable": "depthwise-separable",
+    "pooling": "pooling",
+    "linear": "linear",
+    "other": "other",
+}
+"""Kinds of blocks in few words."""
 
 
-def layer_title(layer: LayerInfo) -> str:
-    """A layer for people: its path, kind and output shape."""
-    shape = " × ".join(f"{side:,}" for side in layer.shape)
-    return f"{layer.name}   ·   {layer.kind}   ·   {shape}"
+def layer_facts(layer: LayerInfo) -> str:
+    """What is known of a layer in one line: kind, shape, stride, receptive field, parameters, multiply-adds."""
+    facts = [layer.kind, " × ".join(f"{side:,}" for side in layer.shape)]
+    if layer.stride:
+        facts.append(f"stride {layer.stride} px")
+    if layer.reach is not None and layer.is_spatial:
+        high, wide = layer.reach.size
+        field = f"{high:,} px" if high == wide else f"{high:,} × {wide:,} px"
+        facts.append(f"receptive field {field}" + (", by gates everything" if layer.reach.everywhere else ""))
+    facts.append(f"{layer.parameters:,} parameters")
+    if layer.multiply_adds:
+        facts.append(f"{quantity(layer.multiply_adds)} multiply-adds")
+    return " · ".join(facts)
 
 
 def pick_layer(model: LoadedModel, usable: Callable[[LayerInfo], bool], why: str) -> LayerInfo:
-    """The layer chosen, from those this page can use, in the order of execution.
+    """The layer chosen, from those this page can use, in the network drawn as its blocks.
 
     Args:
         model: the network.
         usable: which layers to offer.
         why: what is said when the layer of the address does not suit this page.
     """
-    offered = [layer for layer in model.layers if usable(layer)]
+    offered = {layer.name for layer in model.layers if usable(layer)}
     if not offered:
         raise InterpretError(f"{model.architecture.title} has no layer this page can use.")
-    names = [layer.name for layer in offered]
     asked = selection().layer
     default = model.default_layer.name
-    current = asked if asked in names else default if default in names else names[-1]
-    if asked and asked not in names:
+    current = asked if asked in offered else default if default in offered else _last(model, offered)
+    if asked and asked not in offered:
         st.caption(f'"{plain(asked)}" {why} Shown: {plain(current)}.')
-    titles = {layer.name: layer_title(layer) for layer in offered}
-    key = f"layer.{model.digest[:12]}.{len(names)}"
-    if st.session_state.get(key) not in names or st.session_state.get(f"{key}.of") != asked:
-        st.session_state[key] = current
-    st.session_state[f"{key}.of"] = asked
-    chosen = st.selectbox("Layer", names, format_func=lambda name: titles[name], key=key)
+    chosen = network_strip(
+        [_strip_block(model, block, offered) for block in model.blocks],
+        key=f"strip.{model.digest[:12]}",
+        selected=current,
+        label=f"{model.architecture.title}, {len(model.blocks)} blocks",
+    )
     if chosen != current:
         choose(layer=chosen)
-        st.session_state[f"{key}.of"] = chosen
     return model.layer(chosen)
+
+
+def _last(model: LoadedModel, offered: Collection[str]) -> str:
+    return next(layer.name for layer in reversed(model.layers) if layer.name in offered)
+
+
+def _strip_block(model: LoadedModel, block: Block, offered: Collection[str]) -> StripBlock:
+    output = model.layer(block.output)
+    return StripBlock(
+        name=block.name,
+        title=block.title,
+        colour=class_colour(KINDS.index(block.kind)),
+        legend=LEGEND[block.kind],
+        part=block.part,
+        channels=output.channels,
+        rows=output.rows,
+        layers=tuple(StripLayer(name, layer_facts(model.layer(name))) for name in block.layers if name in offered),
+    )
 
 
 def pick_class(model: LoadedModel, predicted: int) -> int:

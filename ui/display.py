@@ -39,6 +39,14 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
+def quantity(count: int) -> str:
+    """A large count in few digits: 1,814,073,344 as "1.81 G"."""
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.3g} {letter}"
+    return str(count)
+
+
 def percent(share: float) -> str:
     """A share as a percentage; very small ones as "< 0.1 %"."""
     return "<\u00a00.1\u00a0%" if 0 < share < 0.001 else f"{share * 100:.1f}\u00a0%"

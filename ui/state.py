@@ -28,6 +28,9 @@ class Selection:
         part: which network of the checkpoint, or "" for the first.
         input: changed preprocessing as JSON, or "" for the checkpoint's own.
         labels: digest of an uploaded list of class names, or "".
+        card: "open" where the unit's card is.
+        place: "row,column" of the place of the channel that is explained, or "".
+        beside: what the activations are compared with: "picture/KEY", "layer/NAME" or "".
     """
 
     checkpoint: str = "bundled/shapes-clean.safetensors"
@@ -41,10 +44,16 @@ class Selection:
     part: str = ""
     input: str = ""
     labels: str = ""
+    card: str = ""
+    place: str = ""
+    beside: str = ""
 
 
 _OPENING = ("arch", "part", "input", "labels")
-"""How a checkpoint is opened; forgotten with it, and left out of addresses while empty."""
+"""How a checkpoint is opened; forgotten with it."""
+
+_OPTIONAL = (*_OPENING, "card", "place", "beside")
+"""Left out of addresses while empty."""
 
 
 def selection() -> Selection:
@@ -62,11 +71,11 @@ def choose(**changes: Any) -> Selection:
     """The choices with some of them changed, from now on. Another checkpoint or layer forgets what no longer fits."""
     before = selection()
     if changes.get("checkpoint", before.checkpoint) != before.checkpoint:
-        changes = {**dict.fromkeys(_OPENING, ""), "layer": "", "channel": 0, "target": -1, **changes}
+        changes = {**dict.fromkeys(_OPTIONAL, ""), "layer": "", "channel": 0, "target": -1, **changes}
     elif any(changes.get(name, getattr(before, name)) != getattr(before, name) for name in ("arch", "part")):
-        changes = {"layer": "", "channel": 0, "target": -1, **changes}
+        changes = {"layer": "", "channel": 0, "target": -1, "place": "", "beside": "", **changes}
     elif changes.get("layer", before.layer) != before.layer:
-        changes = {"channel": 0, **changes}
+        changes = {"channel": 0, "place": "", **changes}
     after = replace(before, **changes)
     st.session_state[_KEY] = after
     return after
@@ -75,7 +84,7 @@ def choose(**changes: Any) -> Selection:
 def address() -> dict[str, str]:
     """The choices as the query of an address."""
     chosen = {field.name: str(getattr(selection(), field.name)) for field in fields(Selection)}
-    return {name: value for name, value in chosen.items() if value or name not in _OPENING}
+    return {name: value for name, value in chosen.items() if value or name not in _OPTIONAL}
 
 
 def write_address() -> None:
@@ -88,7 +97,7 @@ def write_address() -> None:
 
 def parse(asked: Mapping[str, str], otherwise: Selection) -> Selection:
     """The choices an address asks for; what it does not name, or names wrongly, stays as it is in `otherwise`."""
-    changes: dict[str, Any] = dict.fromkeys(_OPENING, "") if "checkpoint" in asked else {}
+    changes: dict[str, Any] = dict.fromkeys(_OPTIONAL, "") if "checkpoint" in asked else {}
     for field in fields(Selection):
         if field.name not in asked:
             continue

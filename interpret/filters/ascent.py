@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from interpret.errors import BadInput
+from interpret.errors import BadInput, unknown
 from interpret.filters.fourier import colour_matrix, frequency_scale, new_spectrum, to_pictures
 from interpret.filters.transforms import move, movements
 from interpret.jobs import Job, Progress
@@ -31,6 +32,7 @@ class FilterParams:
         learning_rate: Adam's, 0.001 to 1.
         seed: start and movements follow from it and from the channel's number.
         side: height and width of the pictures in pixels, 16 to 2,048; 0 is the network's own size.
+        direction: "positive" drives the mean activation up, "negative" down.
     """
 
     steps: int = field(default=128, metadata={"range": (1, 4096), "help": "More steps, sharper pictures (Lucid: 512)."})
@@ -42,10 +44,16 @@ class FilterParams:
         default=0,
         metadata={"range": (0, 2048), "help": "Smaller pictures are drawn faster; 0: the network's own size."},
     )
+    direction: Literal["positive", "negative"] = field(
+        default="positive",
+        metadata={"choices": ("positive", "negative"), "help": "What excites the channel, or what silences it."},
+    )
 
     def __post_init__(self) -> None:
         if 0 < self.side < 16:
             raise BadInput(f"side must be 0 or lie between 16 and 2048; found {self.side}.")
+        if self.direction not in ("positive", "negative"):
+            raise unknown("Direction", self.direction, "the directions", ("positive", "negative"))
         for name in ("steps", "learning_rate", "seed", "side"):
             low, high = type(self).__dataclass_fields__[name].metadata["range"]
             if not low <= getattr(self, name) <= high:
@@ -116,7 +124,7 @@ def filter_images(
 ) -> Job[FilterImages]:
     """A picture for each channel that drives the channel's mean activation as high as it gets.
 
-    maximise over the spectrum s:  mean over places of A_k(move(picture(s)))
+    maximise over the spectrum s:  mean over places of A_k(move(picture(s)))       (minimise for "negative")
 
     by Adam, with the picture's movement drawn anew at each step. The network runs only up to the layer; all pictures
     share its passes and each follows its own channel alone, so the result for a channel does not depend on the others.
@@ -179,6 +187,7 @@ def filter_images(
         maps = info.channels_first(tape[layer])
         return maps[torch.arange(len(own), device=device), own].mean((1, 2))
 
+    sign = -1 if params.direction == "positive" else 1
     total = params.steps * len(chunks)
     show_every = max(1, params.steps // 24)
     done = 0
@@ -187,7 +196,7 @@ def filter_images(
             with torch.enable_grad():
                 pictures = to_pictures(spectrum, scale, colours, width)
                 moved = move(pictures, movements(generators[own], height, width).to(device))
-                loss = -answer(moved, numbers).sum()
+                loss = sign * answer(moved, numbers).sum()
                 (gradient,) = torch.autograd.grad(loss, spectrum)
             optimiser.descend(gradient)
             if step < REDRAWS:
