@@ -28,6 +28,7 @@ from interpret.model import LayerInfo, LoadedModel
 from tests.families import (
     CLASS_COUNT,
     FAMILIES,
+    GATES,
     WAYS,
     Family,
     drawn_shape,
@@ -35,6 +36,7 @@ from tests.families import (
     random_network,
     save,
 )
+from tests.reference import assert_every_layer_is, assert_fields_are_what_reaches
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "families.md"
 
@@ -134,6 +136,8 @@ def look_at(family: Family, folder: Path) -> Row:
     small = model.reopened(replace(model.preprocess, size=(family.small, family.small), resize=family.small))
     image = sample_picture("china.jpg")
     expected = ask_the_library(network, librarys_batch(family, network, image), (family.early, family.layer))
+    assert_every_layer_is(small, network, image)
+    assert_fields_are_what_reaches(small, network, GATES)
     default = model.default_layer
     side = model.preprocess.size
     return Row(
@@ -255,8 +259,10 @@ autograd gives (Heatmaps: rows and columns of the map); filter pictures of two c
 step and reach what the library's network says they reach, those of the early layer more after twelve steps than after
 one (Filters: of how many channels); four pictures have the library's averaged outputs as vectors, find themselves first
 among their neighbours, and lie apart on a PCA map (Latent space). Filters and Latent space are looked at with pictures
-of 96 or 128 pixels, the rest at the network's own size. timm's ResNet-50 has the very tensors of torchvision's and was
-named; all others were recognised from their tensors.
+of 96 or 128 pixels, the rest at the network's own size. Besides, at that small size every layer's output is that of
+the library's network computed in float64 without hooks, and every unit's receptive field is just the rows and columns
+of the input whose change reaches it (where gates let the whole picture in, with the gates taken out). timm's ResNet-50
+has the very tensors of torchvision's and was named; all others were recognised from their tensors.
 
 `python -m tests.families_seen` writes this table; `tests/test_families.py` sees all of it again at every run and fails
 where the table says anything else.
