@@ -17,7 +17,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from interpret.reach import Field, cut, met, mixed, padded, pooled_to, side_by_side, whole_input, windowed
+from interpret.reach import (
+    Field,
+    cut,
+    met,
+    mixed,
+    padded,
+    pooled_to,
+    side_by_side,
+    whole_input,
+    windowed,
+    with_constants,
+)
 
 JoinKind = Literal["sum", "concatenation", "gate"]
 
@@ -284,7 +295,10 @@ def _pointwise(
     for each, _ in full[1:]:
         assert each.field is not None
         whole = met(whole, each.field)
-    if len(full) < len(known):
+    others = [tensor for tensor in data if not any(tensor is each for _, each in full)]
+    if any(_places(tensor, whole) == _places(output, whole) for tensor in others if tensor.ndim == output.ndim):
+        return _Followed(None, origin)  # it has places of its own, and what they see is not known
+    if others:
         whole = replace(whole, everywhere=True)
     return _Followed(whole, origin)
 
@@ -481,7 +495,7 @@ def _padding(
         if axis in seen.axes:
             seen = padded(seen, seen.axes.index(axis), before, after)
         elif (before, after) != (0, 0):
-            return _Followed(None)
+            seen, origin = with_constants(seen, _part_axis(seen, axis), before, after), None
     return _Followed(seen, origin)
 
 

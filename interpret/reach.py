@@ -19,6 +19,7 @@ _NONE = (2**30, -1)
 class Reach:
     """The input pixels that reach each place of a layer.
 
+    First and last pixel are exact; a dilated convolution, or a stride wider than its kernel, leaves gaps between them.
     Channels differ where a layer joins branches: the 1 x 1 branch of an inception module sees less than the 5 x 5 one.
     Channels that see the same share a part.
 
@@ -42,11 +43,19 @@ class Reach:
         """(height, width) in input pixels of the largest field, not cut off at the picture's rim."""
         return max(height for height, _ in self.sizes), max(width for _, width in self.sizes)
 
-    def box(self, channel: int, row: int, column: int) -> tuple[int, int, int, int]:
-        """(left, top, right, bottom) in input pixels of one unit's field; right and bottom just outside."""
+    def spans(self, channel: int) -> tuple[Spans, Spans]:
+        """First and last input row of each row, and column of each column: int32 [rows, 2] and [columns, 2]."""
         part = int(self.part[channel])
-        (top, bottom), (left, right) = self.rows[part, row].tolist(), self.columns[part, column].tolist()
-        return left, top, right + 1, bottom + 1
+        return self.rows[part], self.columns[part]
+
+    def box(self, channel: int, row: int, column: int) -> tuple[int, int, int, int]:
+        """(left, top, right, bottom) in input pixels of one unit's field; right and bottom just outside.
+
+        All zero where no pixel reaches it.
+        """
+        rows, columns = self.spans(channel)
+        (top, bottom), (left, right) = rows[row].tolist(), columns[column].tolist()
+        return (left, top, right + 1, bottom + 1) if top <= bottom and left <= right else (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +142,20 @@ def padded(field: Field, axis: int, before: int, after: int) -> Field:
     along = along[:, max(0, -before) : along.shape[1] - max(0, -after)]
     empty = [np.full((len(along), max(0, count), 2), _NONE, np.int32) for count in (before, after)]
     return _along(field, axis, np.concatenate([empty[0], along, empty[1]], axis=1))
+
+
+def with_constants(field: Field, axis: int, before: int, after: int) -> Field:
+    """Constant channels before and after the others, along an axis of `part`; negative cuts off. They see nothing."""
+    nothing = len(field.rows)
+    part = np.take(field.part, range(max(0, -before), field.part.shape[axis] - max(0, -after)), axis)
+    widths = [(max(0, before), max(0, after)) if at == axis else (0, 0) for at in range(part.ndim)]
+    return replace(
+        field,
+        part=np.pad(part, widths, constant_values=nothing),
+        rows=np.concatenate([field.rows, np.full((1, *field.rows.shape[1:]), _NONE, np.int32)]),
+        columns=np.concatenate([field.columns, np.full((1, *field.columns.shape[1:]), _NONE, np.int32)]),
+        sizes=np.concatenate([field.sizes, np.zeros((1, 2))]),
+    )
 
 
 def cut(field: Field, axis: int, start: int, stop: int, step: int) -> Field:
