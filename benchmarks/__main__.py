@@ -27,6 +27,7 @@ def main() -> None:
         lambda: tasks.record_activations(rounds),
         lambda: tasks.filter_step(min(rounds, 5)),
         lambda: tasks.embedding(pictures),
+        lambda: tasks.unit_pass(pictures),
         lambda: tasks.first_map(100 if options.quick else 500),
         tasks.peak_memory,
     ]

@@ -18,15 +18,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from benchmarks.timing import Row, interleaved
 from interpret import FilterParams, InputImage, LoadedModel, complete, embed, filter_images, load_model
-from interpret.datasets import open_source
+from interpret.datasets import PictureSource, open_source
 from interpret.filters.ascent import chunk_size
 from interpret.heatmaps.grad_cam import grad_cam
+from interpret.units import collect_units
 
 ROOT = Path(__file__).parent.parent
 BUNDLED = ROOT / "checkpoints" / "shapes-clean.safetensors"
@@ -132,9 +134,17 @@ def filter_step(rounds: int) -> list[Row]:
     return rows
 
 
+def _jpegs(folder: Path, pictures: int) -> PictureSource:
+    """Smooth random pictures of 500 x 375 as JPEG files."""
+    generator = np.random.default_rng(0)
+    for index in range(pictures):
+        small = Image.fromarray(generator.integers(0, 256, (24, 32, 3), np.uint8))
+        small.resize((500, 375), Image.Resampling.BICUBIC).save(folder / f"{index:04}.jpg", quality=90)
+    return open_source(folder)
+
+
 def embedding(pictures: int) -> list[Row]:
     """Pictures per second from JPEG files to vectors, against a plain loop over torchvision's extractor at batch 32."""
-    from PIL import Image
     from torchvision import transforms
 
     loaded, plain = network("resnet18")
@@ -149,11 +159,7 @@ def embedding(pictures: int) -> list[Row]:
         ]
     )
     with tempfile.TemporaryDirectory() as folder:
-        generator = np.random.default_rng(0)
-        for index in range(pictures):
-            small = Image.fromarray(generator.integers(0, 256, (24, 32, 3), np.uint8))
-            small.resize((500, 375), Image.Resampling.BICUBIC).save(Path(folder) / f"{index:04}.jpg", quality=90)
-        source = open_source(folder)
+        source = _jpegs(Path(folder), pictures)
         files = sorted(Path(folder).glob("*.jpg"))
 
         def loop() -> None:
@@ -180,6 +186,28 @@ def embedding(pictures: int) -> list[Row]:
         )
         for index, row in enumerate(rows)
     ]
+
+
+def unit_pass(pictures: int) -> list[Row]:
+    """Statistics of every channel from JPEG files, for one layer and for four, against embedding the same pictures."""
+    loaded, _ = network("resnet18")
+    with tempfile.TemporaryDirectory() as name:
+        source = _jpegs(Path(name), pictures)
+
+        def collect(*layers: str) -> None:
+            with tempfile.TemporaryDirectory() as empty:  # so that nothing is read back
+                complete(collect_units(loaded, source, layers, folder=Path(empty)))
+
+        return interleaved(
+            f"resnet18, units over {pictures} JPEGs of 500 x 375",
+            {
+                "Loupe, embedding at layer4": lambda: complete(embed(loaded, source, "layer4")),
+                "Loupe, units of layer4": lambda: collect("layer4"),
+                "Loupe, units of layer1 to layer4": lambda: collect("layer1", "layer2", "layer3", "layer4"),
+            },
+            5,
+            1,
+        )
 
 
 def first_map(pictures: int = 500) -> list[Row]:

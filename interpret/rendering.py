@@ -183,6 +183,17 @@ def grid(pictures: Sequence[Pixels] | Pixels, columns: int | None = None, gap: i
     return sheet
 
 
+def kernel_picture(weights: NDArray[np.float32], reverse: bool = False) -> Pixels:
+    """A first-layer kernel as a colour picture, zero as middle grey: [3, rows, columns] -> uint8 [rows, columns, 3].
+
+    Args:
+        weights: for red, green and blue; for blue, green and red with `reverse`.
+    """
+    reach = float(np.abs(weights).max()) or 1.0
+    channels = weights[::-1] if reverse else weights
+    return ((channels.transpose(1, 2, 0) / reach * 0.5 + 0.5) * 255).round().astype(np.uint8)
+
+
 def outlined(pixels: Pixels, box: tuple[float, float, float, float]) -> Pixels:
     """The picture with everything outside (left, top, right, bottom) dimmed and the box outlined in white."""
     picture = Image.fromarray(pixels)
@@ -243,6 +254,23 @@ def scatter(
         x, y = at(point)
         pen.ellipse((x - 26, y - 26, x + 26, y + 26), outline="#808080", width=7)
     return np.asarray(picture.resize((side, side), Image.Resampling.LANCZOS))
+
+
+def bars(shares: NDArray[np.float32], chosen: int | None = None, height: int = 128) -> Pixels:
+    """A thin grey bar for each value on a transparent ground, the chosen one blue: uint8 [height, at least n, 4].
+
+    Args:
+        shares: float32 [n], 0..1 of the height; values that are not numbers have no bar.
+        chosen: which one to mark, or None.
+        height: in pixels.
+    """
+    wide = max(1, round(900 / len(shares)))
+    tall = (np.clip(np.nan_to_num(shares), 0, 1) * height).round().astype(int)
+    picture = np.zeros((height, len(shares), 4), np.uint8)
+    picture[np.arange(height)[:, None] >= height - tall] = (128, 128, 128, 200)
+    if chosen is not None:
+        picture[height - max(1, tall[chosen]) :, chosen] = (47, 119, 196, 255)
+    return picture.repeat(wide, axis=1)
 
 
 def scaled_up(pixels: Pixels, at_least: int) -> Pixels:

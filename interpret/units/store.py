@@ -1,0 +1,95 @@
+"""Results of passes over data sets on disk: written whole or not at all, damaged ones ignored, never too many."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_BYTES = 2 * 2**30
+"""How much is kept under one root; what was not used for longest goes first."""
+_FOLDER = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}")
+_STRAY_SECONDS = 3600
+"""A temporary file this old belongs to a process that was killed while it wrote."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def units_folder() -> Path:
+    """Where results are kept: `$LOUPE_HOME/units`, else `~/.cache/loupe/units`."""
+    home = os.environ.get("LOUPE_HOME")
+    return Path(home) / "units" if home else Path.home() / ".cache" / "loupe" / "units"
+
+
+def result_folder(root: Path, model_digest: str, source_digest: str) -> Path:
+    """Where the results of a network and a data set lie: sixteen hex digits of each."""
+    return root / f"{_short(model_digest)[:16]}-{_short(source_digest)[:16]}"
+
+
+def finished_file(layer: str) -> str:
+    """The name of a layer's file: readable, and another one for every layer whatever the file system."""
+    return f"{re.sub('[^A-Za-z0-9_-]', '_', layer)[:60]}-{_short(layer)[:12]}.npz"
+
+
+def partial_file(layers: Sequence[str], top: int) -> str:
+    """The name of the file with the unfinished state of a pass for these layers."""
+    return f"{_short(repr((sorted(layers), top)))[:24]}.partial"
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read(path: Path) -> Arrays | None:
+    """The arrays of a file, or None where it is absent or damaged; takes note that it was used."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        os.utime(path)
+    except Exception:  # numpy and zipfile raise many kinds on damaged files
+        return None
+    return arrays
+
+
+def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Puts arrays into a file under a temporary name and renames it. A disk that cannot be written to is no error."""
+    unfinished = path.with_name(f"{uuid.uuid4().hex}.tmp")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with unfinished.open("wb") as stream:
+                np.savez(stream, **arrays)  # type: ignore[arg-type]
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    tidy(path.parent.parent, path)
+
+
+def tidy(root: Path, keep: Path) -> None:
+    """Removes the files longest unused until at most `MAX_BYTES` are kept, and what killed processes left behind."""
+    found: list[tuple[float, int, Path]] = []
+    with contextlib.suppress(OSError):
+        for folder in [folder for folder in root.iterdir() if _FOLDER.fullmatch(folder.name)]:
+            for file in folder.iterdir():
+                with contextlib.suppress(OSError):  # another process removed it
+                    about = file.stat()
+                    if file.suffix == ".tmp" and time.time() - about.st_mtime > _STRAY_SECONDS:
+                        file.unlink()
+                    elif file.suffix in (".npz", ".partial"):
+                        found.append((about.st_mtime, about.st_size, file))
+    excess = sum(size for _, size, _ in found) - MAX_BYTES
+    for _, size, file in sorted(found):
+        if excess > 0 and file != keep:
+            with contextlib.suppress(OSError):
+                file.unlink()
+                excess -= size
+                file.parent.rmdir()  # only where it is empty
