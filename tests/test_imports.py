@@ -14,8 +14,9 @@ from tests.conftest import REPOSITORY
 
 # From the ground up. A file may import its own room and the rooms below it, never one beside it or above.
 # Beyond the plan's drawing: `errors` lies below everything; `channels` reads channel numbers, `limits` the settings;
-# `reach` and `flow` follow a pass operation by operation, `layers` and `blocks` describe what was found, `loading` makes
-# a network of a checkpoint, `batches` brings a data set to it; and `checkpoints` lies on `architectures`, because fetching published weights has to know what was published for which architecture.
+# `reach` and `flow` follow a pass operation by operation, `layers` and `blocks` describe what was found, `loading`
+# makes a network of a checkpoint, `batches` brings a data set to it; and `checkpoints` lies on `architectures`, because
+# fetching published weights has to know what was published for which architecture.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("interpret.errors",),
     ("interpret.jobs", "interpret.runtime", "interpret.channels", "interpret.limits", "interpret.reach"),

@@ -20,7 +20,17 @@ from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.browser import RunningApp, chromium_page, open_app, running_app
-from tests.ui.component_apps.example_data import COLORS, HOSTILE_NAME, PALETTES, example_maps, example_points
+from tests.ui.component_apps.example_data import (
+    COLORS,
+    DEAD,
+    HOSTILE_NAME,
+    PALETTES,
+    SATURATED,
+    example_maps,
+    example_points,
+    marked_maps,
+    statistics_of,
+)
 from ui.components import delivery, feature_grid, point_map
 from ui.components.feature_grid import quantise_channels
 from ui.components.point_map import MapSelection, inside_polygon, place_points
@@ -146,6 +156,17 @@ def test_arguments_that_contradict_each_other_are_refused() -> None:
         feature_grid(
             np.zeros((1, 2, 2), np.float32), key="a", selected=0, palettes={"odd": PALETTES["diverging"][:9]}, label=""
         )
+    maps = np.zeros((4, 2, 2), np.float32)
+    for wrong, sentence in (
+        ({"statistics": {"Mean": np.zeros(3, np.float32)}}, 'Statistic "Mean" must have one number for each of the 4'),
+        ({"marks": np.zeros(3, np.uint8)}, "0, 1 and 2 for each of the 4 channels; they are uint8 \\[3\\]"),
+        ({"marks": np.full(4, 3, np.uint8)}, "up to 3"),
+        ({"shared": (2.0, 1.0)}, "in order; they are \\(2.0, 1.0\\)"),
+        ({"shared": (0.0, np.nan)}, "finite"),
+        ({"scale": "shared"}, "needs its ends"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            feature_grid(maps, key="a", selected=0, palettes=PALETTES, label="", **wrong)
     with pytest.raises(ValueError, match="numbers from 0 to 7"):
         point_map(points, categories + 1, key="b", names=names, colors=COLORS, label="")
     with pytest.raises(ValueError, match="rrggbb"):
@@ -169,6 +190,12 @@ def test_without_a_browser_components_return_what_they_start_with(script: str, t
 @pytest.fixture(scope="module")
 def grid_app(browser: Any) -> Iterator[RunningApp]:
     with running_app(APPS / "grid_app.py") as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def sorted_app(browser: Any) -> Iterator[RunningApp]:
+    with running_app(APPS / "sorted_app.py") as app:
         yield app
 
 
@@ -209,11 +236,11 @@ def near(picture: NDArray[np.int64], color: str, by: int = 60) -> int:
     return int((np.abs(picture - wanted).sum(2) < by).sum())
 
 
-def tile(page: Any, channel: int) -> tuple[float, float]:
+def tile(page: Any, channel: int, grid: int = 0) -> tuple[float, float]:
     """Middle of a channel's tile on the page, for a grid that is not scrolled."""
-    data = page.locator(".loupe").evaluate("node => ({...node.dataset})")
-    box = page.locator(".scroller").bounding_box()
-    line, column = divmod(channel, int(data["columns"]))
+    data = page.locator(".loupe").nth(grid).evaluate("node => ({...node.dataset})")
+    box = page.locator(".scroller").nth(grid).bounding_box()
+    line, column = divmod(order(page, grid).index(channel) if channel < 64 else channel, int(data["columns"]))
     side = int(data["tile"])
     return box["x"] + 4 + column * float(data["pitch"]) + side / 2, box["y"] + 4 + line * (side + 4) + side / 2
 
@@ -369,6 +396,243 @@ def test_negative_values_use_the_diverging_palette_about_zero(page: Any, grid_ap
     assert numbers(page.locator(".ends").inner_text()) == pytest.approx([-largest, 0, largest], rel=6e-3)
     picture = pixels(page, ".scroller")
     assert near(picture, "#b2182b") > 200 and near(picture, "#92c5de") > 200 and near(picture, "#fde725") == 0
+
+
+def order(page: Any, grid: int = 0) -> list[int]:
+    """The first 64 channels in the order in which a grid shows them."""
+    return [int(channel) for channel in page.locator(".loupe").nth(grid).get_attribute("data-order").split()]
+
+
+def shown(page: Any, grid: int = 0) -> int:
+    return int(page.locator(".loupe").nth(grid).get_attribute("data-shown"))
+
+
+def sorts_like(values: NDArray[np.float32], *, descending: bool = True) -> list[int]:
+    return np.argsort(-values if descending else values, kind="stable")[:64].tolist()
+
+
+def test_channels_are_sorted_by_each_statistic(page: Any, sorted_app: RunningApp) -> None:
+    ready(page, sorted_app.url)
+    maps = marked_maps(0)
+    assert order(page) == list(range(64))
+    for title, values in statistics_of(maps).items():
+        page.get_by_label("Sort").select_option(label=title)
+        assert order(page) == sorts_like(values), title
+        page.get_by_role("button", name="Largest first").click()
+        assert order(page) == sorts_like(values, descending=False), title
+    assert page.title() != "taken" and HOSTILE_NAME in page.locator('[role="option"]').text_content()
+    page.get_by_label("Sort").select_option(label="Channel number")
+    page.get_by_role("button", name="Smallest first").click()
+    assert order(page) == list(range(127, 63, -1))
+    assert page.get_by_text("Run 1").is_visible()
+
+
+def test_channels_are_sorted_by_similarity_to_the_chosen_one(page: Any, sorted_app: RunningApp) -> None:
+    ready(page, sorted_app.url)
+    page.mouse.click(*tile(page, 7))
+    wait_for_python(page, "Grid 0 has channel 7")
+    page.get_by_label("Sort").select_option(label="Similarity to channel 7")
+    flat = marked_maps(0).reshape(128, -1).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        cosine = flat @ flat[7] / np.linalg.norm(flat, axis=1) / np.linalg.norm(flat[7])
+    first = order(page)
+    assert first[0] == 7
+    assert np.diff(cosine[first]).max() < 2e-3 and cosine[first].min() > np.nanmax(np.delete(cosine, first)) - 2e-3
+    page.mouse.click(*tile(page, first[20]))
+    wait_for_python(page, f"Grid 0 has channel {first[20]}")
+    assert order(page) == first, "the channel it was when the criterion was chosen"
+    assert f"Similarity to channel 7: {cosine[first[20]]:.2f}" in page.locator(".caption").inner_text()
+    page.get_by_label("Sort").select_option(label=f"Similarity to channel {first[20]}")
+    assert order(page)[0] == first[20]
+    page.get_by_role("button", name="Largest first").click()
+    assert np.isfinite(cosine[order(page)]).all(), "maps of zeros have no angle to others and come last either way"
+
+
+def test_a_filter_hides_channels_and_says_so(page: Any, sorted_app: RunningApp) -> None:
+    ready(page, sorted_app.url)
+    assert page.locator(".count").inner_text() == ""
+    page.get_by_label("Filter").select_option(label="Hide dead")
+    assert order(page) == [c for c in range(67) if c not in DEAD] and shown(page) == 125
+    page.get_by_label("Filter").select_option(label="Only marked")
+    assert order(page) == sorted(DEAD + SATURATED)
+    assert page.locator(".count").inner_text() == "5 of 128 shown"
+    option = page.locator('[role="option"]')
+    assert option.text_content().startswith("Channel 0 of 128") and "hidden by the filter" in option.text_content()
+    assert page.locator(".loupe").get_attribute("data-selected") == "0"
+
+    page.get_by_label("Filter").select_option(label="All channels")
+    assert not page.get_by_label("At least").is_visible()
+    page.get_by_label("Sort").select_option(label="Max")
+    page.get_by_label("At least").fill("50")
+    largest = marked_maps(0).max((1, 2))
+    least = largest.min() + 0.25 * (largest.max() - largest.min())
+    assert numbers(page.locator(".number").inner_text()) == pytest.approx([least], rel=6e-3)
+    passing = [channel for channel in np.argsort(-largest, kind="stable").tolist() if largest[channel] >= least]
+    assert 20 < len(passing) < 100
+    assert (order(page), shown(page)) == (passing[:64], len(passing))
+    page.get_by_text("Table", exact=True).click()
+    page.locator(".table tbody").wait_for()
+    rows = page.locator(".table tbody tr")
+    assert [int(text) for text in rows.locator("th").all_inner_texts()] == passing
+    titles = page.locator(".table thead th").all_inner_texts()
+    assert titles == ["Channel", "Min", *statistics_of(marked_maps(0)), "Mark"]
+    row = rows.nth(3).locator("td").all_inner_texts()
+    expected = [float(values[passing[3]]) for values in statistics_of(marked_maps(0)).values()]
+    assert numbers(" ".join(row[1:5])) == pytest.approx(expected, rel=6e-3)
+
+    page.get_by_label("Filter").select_option(label="Only marked")
+    page.get_by_label("At least").fill("200")
+    assert shown(page) == 0
+    page.get_by_role("button", name="Show all").click()
+    assert shown(page) == 128 and page.get_by_text("Run 1").is_visible()
+
+
+def test_marked_channels_are_seen_and_said(page: Any, sorted_app: RunningApp) -> None:
+    ready(page, sorted_app.url)
+    box = page.locator(".scroller").bounding_box()
+    side = int(page.locator(".loupe").get_attribute("data-tile"))
+
+    def corner_of(channel: int) -> NDArray[np.int64]:
+        x, y = tile(page, channel)
+        left, top = int(x - box["x"]), int(y - side / 2 - box["y"]) + 1
+        return pixels(page, ".scroller")[top : top + side // 2, left : left + side // 2 - 1]
+
+    dead, saturated, plain = corner_of(DEAD[0]), corner_of(SATURATED[0]), corner_of(4)
+    for marked in (dead, saturated):
+        assert near(marked, "#ffffff", 60) > 12 and near(marked, "#000000", 60) > 8
+    assert near(plain, "#ffffff", 60) == near(plain, "#000000", 60) == 0
+    assert near(saturated, "#ffffff", 30) > 1.5 * near(dead, "#ffffff", 30), "another shape"
+    for channel, words in ((DEAD[1], "dead (nothing but zero)"), (SATURATED[0], "saturated (mostly at its ceiling)")):
+        page.mouse.move(*tile(page, channel))
+        assert page.locator(".tip").inner_text().endswith(f"Marked: {words}")
+    page.mouse.click(*tile(page, SATURATED[0]))
+    assert "saturated" in page.locator('[role="option"]').text_content()
+    legend = page.locator(".legend").inner_text()
+    assert "3 dead" in legend and "2 saturated" in legend
+
+
+def test_the_tooltip_tells_the_value_at_a_place(page: Any, sorted_app: RunningApp) -> None:
+    ready(page, sorted_app.url)
+    page.get_by_label("Sort").select_option(label="Share of zeros")
+    page.get_by_role("button", name="Largest first").click()
+    maps = marked_maps(0)
+    step = int(page.locator(".loupe").get_attribute("data-tile")) / 14
+    for channel, row, column in ((order(page)[40], 3, 5), (order(page)[40], 13, 0), (SATURATED[0], 7, 12)):
+        x, y = tile(page, channel)
+        page.mouse.move(x + (column + 0.5 - 7) * step, y + (row + 0.5 - 7) * step)
+        title, span, zeros, *_ = page.locator(".tip").inner_text().split("\n")
+        place, value = title.split(": ")
+        assert place == f"Channel {channel}, row {row}, column {column}"
+        level = float(np.ptp(maps[channel])) / 254
+        assert numbers(value)[0] == pytest.approx(maps[channel, row, column], abs=0.6 * level, rel=6e-3)
+        assert span.startswith(f"min {maps[channel].min():.3g}, max {maps[channel].max():.3g}")
+        assert numbers(zeros.split(": ")[1]) == pytest.approx([(maps[channel] == 0).mean()], rel=6e-3)
+
+
+def test_arrow_keys_follow_the_order(page: Any, sorted_app: RunningApp) -> None:
+    ready(page, sorted_app.url)
+    page.get_by_label("Sort").select_option(label="Max")
+    first = order(page)
+    across = int(page.locator(".loupe").get_attribute("data-columns"))
+    page.locator(".scroller").focus()
+    walk = {"Home": 0, "ArrowRight": 1, "ArrowDown": 1 + across, "ArrowLeft": across, "ArrowUp": 0}
+    for key, place in walk.items():
+        page.keyboard.press(key)
+        assert int(page.locator(".loupe").get_attribute("data-selected")) == first[place], key
+    wait_for_python(page, f"Grid 0 has channel {first[0]}")
+    page.keyboard.press("End")
+    assert int(page.locator(".loupe").get_attribute("data-selected")) == max(DEAD), "the last of the equal ones"
+    page.get_by_label("Filter").select_option(label="Hide dead")
+    page.locator(".scroller").focus()
+    page.keyboard.press("ArrowDown")
+    assert int(page.locator(".loupe").get_attribute("data-selected")) == first[0], "a hidden one leads to the first"
+    wait_for_python(page, f"Grid 0 has channel {first[0]}")
+
+
+def test_a_shared_scale_has_the_same_ends_in_both_grids(page: Any, sorted_app: RunningApp) -> None:
+    ready(page, f"{sorted_app.url}/?case=two")
+    page.locator('.loupe[data-state="ready"]').nth(1).wait_for()
+    before = pixels(page, ".scroller >> nth=0")
+    page.get_by_role("button", name="Shared").nth(1).click()
+    greatest = max(marked_maps(0).max(), 2 * marked_maps(1).max())
+    for ends in page.locator(".ends").all():
+        assert numbers(ends.inner_text()) == pytest.approx([0, greatest], rel=6e-3)
+    assert near(pixels(page, ".scroller >> nth=0"), "#fde725") < near(before, "#fde725") / 2
+    open_app(page, f"{sorted_app.url}/?case=signed")
+    page.locator('.loupe[data-state="ready"]').nth(1).wait_for()
+    assert near(pixels(page, ".scroller >> nth=1"), "#fde725") > 100, "one without negative values by itself"
+    page.get_by_role("button", name="Shared").first.click()
+    greatest = max(marked_maps(0).max() - 1, 2 * marked_maps(1).max())
+    for ends in page.locator(".ends").all():
+        assert numbers(ends.inner_text()) == pytest.approx([-greatest, 0, greatest], rel=6e-3)
+    assert near(pixels(page, ".scroller >> nth=1"), "#fde725") == 0
+    assert near(pixels(page, ".scroller >> nth=1"), "#b2182b") > 20
+
+
+def test_linked_grids_show_the_same_channel_in_the_same_place(page: Any, sorted_app: RunningApp) -> None:
+    ready(page, f"{sorted_app.url}/?case=two")
+    page.locator('.loupe[data-state="ready"]').nth(1).wait_for()
+    grids = page.locator(".loupe")
+    page.get_by_label("Sort").nth(1).select_option(label="Max")
+    leading = marked_maps(0).max((1, 2))
+    assert order(page, 0) == order(page, 1) == sorts_like(leading) != sorts_like(marked_maps(1).max((1, 2)))
+    page.get_by_label("At least").nth(0).fill("60")
+    assert shown(page, 0) == shown(page, 1) < 128
+    page.get_by_label("Filter").nth(1).select_option(label="Hide dead")
+    assert [select.input_value() for select in page.get_by_label("Filter").all()] == ["alive", "alive"]
+    page.get_by_role("button", name="Whole layer").nth(0).click()
+    page.get_by_label("Lift weak values").nth(0).fill("1")
+    page.get_by_label("Tile size").nth(1).fill("60")
+    pressed = page.get_by_role("button", name="Whole layer", pressed=True)
+    assert pressed.count() == 2
+    assert [slider.input_value() for slider in page.get_by_label("Lift weak values").all()] == ["1", "1"]
+    assert [grids.nth(i).get_attribute("data-tile") for i in (0, 1)] == ["60", "60"]
+
+    channel = order(page)[5]
+    page.mouse.move(*tile(page, channel, 1))
+    assert [grids.nth(i).get_attribute("data-hovered") for i in (0, 1)] == [str(channel)] * 2
+    for number, tip in enumerate(page.locator(".tip").all()):
+        maps = marked_maps(number) * (1 + number)
+        assert tip.inner_text().startswith(f"Channel {channel}, row 7, column 7: ")
+        assert f"max {maps[channel].max():.3g}" in tip.inner_text()
+    page.mouse.move(0, 0)
+    assert grids.nth(0).get_attribute("data-hovered") is None
+    page.locator(".scroller").nth(0).evaluate("node => { node.scrollTop = 40 }")
+    page.wait_for_timeout(200)
+    assert page.locator(".scroller").nth(1).evaluate("node => node.scrollTop") == 40
+    assert page.get_by_text("Run 1").is_visible()
+
+    page.get_by_text("Show the grids").click()
+    page.locator(".scroller").first.wait_for(state="detached")
+    page.get_by_text("Show the grids").click()
+    page.locator('.loupe[data-state="ready"]').nth(1).wait_for()
+    assert order(page, 1) == [c for c in sorts_like(leading) if c not in DEAD][: shown(page)], "remembered"
+
+
+def test_linked_grids_of_other_sizes_sort_their_own_numbers(page: Any, sorted_app: RunningApp) -> None:
+    ready(page, f"{sorted_app.url}/?case=unequal")
+    page.locator('.loupe[data-state="ready"]').nth(1).wait_for()
+    page.get_by_label("Sort").nth(0).select_option(label="Max")
+    page.get_by_role("button", name="Shared").nth(0).click()
+    for number, channels in enumerate((128, 96)):
+        assert order(page, number) == sorts_like(marked_maps(number, channels).max((1, 2)))
+    page.get_by_label("Filter").nth(0).select_option(label="Hide dead")
+    assert (shown(page, 0), shown(page, 1)) == (125, 96)
+    page.mouse.move(*tile(page, order(page)[5], 0))
+    assert page.locator(".loupe").nth(1).get_attribute("data-hovered") is None
+    assert len(page.locator(".ends").all_inner_texts()) == 2 and len(set(page.locator(".ends").all_inner_texts())) == 1
+
+
+def test_two_thousand_channels_are_sorted_at_once(page: Any, sorted_app: RunningApp) -> None:
+    ready(page, f"{sorted_app.url}/?case=many")
+    for sort in ("=Mean", "~0"):
+        taken = page.get_by_label("Sort").evaluate(
+            "(node, sort) => { const start = performance.now(); node.value = sort;"
+            " node.dispatchEvent(new Event('change')); return performance.now() - start; }",
+            sort,
+        )
+        assert taken < 250, f"{sort} took {taken:.0f} ms"
+        assert order(page) != list(range(64))
 
 
 def python_says(page: Any) -> dict[str, Any]:

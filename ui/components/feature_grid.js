@@ -1,20 +1,13 @@
 // The feature grid: toolbar, scrolled canvas, tooltip, table. Selection is the only thing the server hears of.
 
-const SCROLLED_TILE = 48;
-const GAP = 4;
-const MARGIN = 4;
 const KEY_PAUSE = 140;
-
-// What a reader set by hand stays when a page is left and opened again.
-const rememberedViews = new Map();
+const ORDER_TOLD = 64;
 
 class FeatureGrid {
   constructor(root) {
     this.root = root;
-    this.local = 0;
-    this.clicks = 0;
+    this.choice = new Choice((channel, click) => this.send("selected", { channel, click }));
     this.hovered = null;
-    this.timer = 0;
     this.draw = oncePerFrame(() => this.paint());
     this.build();
     this.resizes = new ResizeObserver(() => this.layout());
@@ -22,66 +15,66 @@ class FeatureGrid {
   }
 
   destroy() {
-    this.flush();
+    this.choice.flush();
+    this.leave();
+    partGrids(this);
     this.draw.cancel();
     this.resizes.disconnect();
     this.root.replaceChildren();
   }
 
   build() {
+    const filtered = (change) => this.filter(change);
+    this.sorting = new GridSorting((change) => this.sort(change), filtered);
     this.toolbar = new GridToolbar((change) => this.change(change));
+    this.bars = element("div", { class: "bars" }, this.toolbar.node, this.sorting.node);
+    this.legend = new MarkLegend();
     this.table = new GridTable((channel) => {
       this.select(channel, 0);
       this.reveal();
     });
-    this.scaleNote = element("span", { class: "quiet" });
-    this.chosenNote = element("span");
-    this.caption = element("div", { class: "caption numbers" }, this.chosenNote, this.scaleNote);
+    this.caption = new GridCaption();
     this.canvas = element("canvas", { "aria-hidden": "true" });
-    this.option = element("span", { class: "unseen", role: "option", id: "option", "aria-selected": "true" });
     this.sheet = element("div", { class: "sheet" }, this.canvas);
-    this.scroller = element("div", { class: "scroller", role: "listbox", tabindex: "0" }, this.option, this.sheet);
+    this.scroller = element("div", { class: "scroller", role: "listbox", tabindex: "0" });
+    this.scroller.append(this.caption.option, this.sheet);
     this.scroller.setAttribute("aria-activedescendant", "option");
-    this.tip = element("div", { class: "tip numbers", hidden: "" });
-    this.tipTitle = element("div");
-    this.tipNumbers = element("div", { class: "quiet" });
-    this.tip.append(this.tipTitle, this.tipNumbers);
-    this.frame = element("div", { class: "frame" }, this.scroller, this.tip);
-    this.live = element("div", { class: "unseen", "aria-live": "polite" });
+    const all = element("button", { type: "button", class: "plain" }, "Show all");
+    all.addEventListener("click", () => filtered({ only: "all", least: null }));
+    this.none = element("div", { class: "failure", hidden: "" }, "No channel passes the filter. ", all);
+    this.frame = element("div", { class: "frame" }, this.scroller);
+    this.tip = new GridTip(this.frame);
     this.failure = element("div", { class: "failure", role: "status", hidden: "" });
-    this.root.append(this.toolbar.node, this.failure, this.frame, this.caption, this.table.node, this.live);
+    const below = [this.caption.node, this.legend.node, this.table.node, this.caption.live];
+    this.root.append(this.bars, this.failure, this.none, this.frame, ...below);
 
-    this.scroller.addEventListener("scroll", () => {
-      this.leave();
-      this.draw();
-    });
+    this.scroller.addEventListener("scroll", () => this.scrolled());
     this.canvas.addEventListener("click", (event) => {
-      const channel = this.channelAt(event);
-      if (channel !== null) this.select(channel, 0);
+      const spot = this.spotAt(event);
+      if (!spot) return;
+      this.select(spot.channel, 0);
+      this.ask(spot.channel);
     });
     this.canvas.addEventListener("pointermove", (event) => this.hover(event));
     this.canvas.addEventListener("pointerleave", () => this.leave());
     this.scroller.addEventListener("keydown", (event) => this.press(event));
   }
 
-  update(data, setStateValue) {
+  get local() {
+    return Math.min(this.choice.value, this.maps.channels - 1);
+  }
+
+  update(data, setStateValue, setTriggerValue) {
     const before = this.data;
     this.data = data;
     this.send = setStateValue;
+    this.ask = data.opens ? (channel) => setTriggerValue("opened", channel) : () => {};
     this.scroller.setAttribute("aria-label", data.label);
-    if (!before || before.key !== data.key || before.scale !== data.scale) {
-      const remembered = rememberedViews.get(data.key);
-      const kept = !before && remembered && remembered.passed === data.scale;
-      this.view = kept ? remembered : { lift: 0, tile: null, palette: "", ...this.view, scale: data.scale };
-      this.view.passed = data.scale;
-    }
-    // The server's word counts once it has heard of the newest click.
-    if (!before || data.click === this.clicks) {
-      if (!before) this.clicks = data.click;
-      this.local = data.selected;
-    }
+    joinGrids(this);
+    this.choice.hear(data.selected, data.click);
     if (before && before.digest === data.digest && this.maps) {
-      this.refresh();
+      this.maps.adopt(data);
+      this.refreshAll();
       return;
     }
     this.root.dataset.state = "loading";
@@ -101,87 +94,90 @@ class FeatureGrid {
     const sameShape = this.maps && this.maps.channels === maps.channels && this.maps.rows === maps.rows;
     this.maps = maps;
     this.painter = new Painter(maps);
-    this.local = Math.min(this.local, maps.channels - 1);
     this.failure.hidden = true;
     if (!sameShape) this.scroller.scrollTop = 0;
     this.opened = true;
-    this.refresh();
+    this.refreshAll();
     if (!sameShape) this.reveal();
-    this.table.show(maps, this.data.label);
   }
 
   change(change) {
     Object.assign(this.view, change);
-    rememberedViews.set(this.data.key, this.view);
-    this.refresh();
+    this.refreshAll();
+  }
+
+  /** A new order is looked at from its beginning. */
+  sort(change) {
+    if ("sort" in change) Object.values(this.view.filters).forEach((filter) => (filter.least = null));
+    this.change(change);
+    this.scroller.scrollTop = 0;
+  }
+
+  filter(change) {
+    Object.assign(filterOf(this), change);
+    this.change({});
+  }
+
+  refreshAll() {
+    for (const grid of gridsLinked(this)) grid.refresh();
   }
 
   /** Everything that depends on data, theme or toolbar. */
   refresh() {
     if (!this.maps) return;
     const { view, data, painter, maps } = this;
-    const name = this.toolbar.show(view, data.palettes, maps.signed);
-    painter.scale = view.scale;
-    painter.setColors(data.palettes[name].match(/../g).map((pair) => parseInt(pair, 16)), Math.pow(2, -view.lift));
-    this.toolbar.paint((fraction) => painter.color(fraction));
+    this.scale = view.scale === "shared" && !maps.shared ? "channel" : view.scale;
+    const name = this.toolbar.show(view, this.scale, data.palettes, maps);
+    painter.scale = this.scale;
+    painter.setColors(paletteColors(data.palettes[name]), Math.pow(2, -view.lift));
+    this.toolbar.colourBar.paint((fraction) => painter.color(fraction));
+    this.order = arrange(leaderOf(this).maps, view, filterOf(this));
     this.ground = themeColor(this.root, "--st-background-color", "#ffffff");
     this.accent = themeColor(this.root, "--st-primary-color", "#3b6fd4");
+    this.legend.show(maps.marks);
     this.describe();
     this.layout();
+    this.table.show(maps, data.label, this.order.channels, view.sort);
   }
 
   /** Tile side and number of columns for the room there is. */
   layout() {
-    if (!this.maps || !this.root.isConnected) return;
-    const { channels, rows, columns } = this.maps;
+    if (!this.order || !this.root.isConnected) return;
     const width = this.scroller.clientWidth || this.root.clientWidth;
-    const around = this.toolbar.node.offsetHeight + this.caption.offsetHeight + this.table.foldedHeight + 24;
-    const room = Math.max(160, this.data.height - around);
-    const fits = (side, across) => {
-      const high = Math.round((side * rows) / columns);
-      return Math.ceil(channels / across) * (high + GAP) + 2 * MARGIN <= room;
-    };
-    const across = (side) => Math.max(1, Math.floor((width - 2 * MARGIN + GAP) / (side + GAP)));
-    let side = this.view.tile;
-    if (!side) {
-      side = LARGEST_TILE;
-      while (side > SMALLEST_TILE && !fits(side, across(side))) side -= 1;
-      if (!fits(side, across(side))) side = SCROLLED_TILE;
-      // Whole multiples of the map keep its places equally wide.
-      const multiple = Math.floor(side / columns) * columns;
-      if (multiple >= SMALLEST_TILE && multiple >= side * 0.8) side = multiple;
-    }
+    const around = [this.bars, this.caption.node, this.legend.node].map((node) => node.offsetHeight);
+    const taken = around.reduce((a, b) => a + b) + this.table.foldedHeight + 24;
+    const room = Math.max(160, this.data.height - taken);
+    const leader = leaderOf(this);
+    const theirs = leader === this ? undefined : leader.tiles?.side;
+    // Not reckoned again when a longer caption takes some of the room.
+    const fitted = [width, this.data.height, this.maps.channels, this.maps.rows, this.maps.columns].join();
+    if (this.fitted !== fitted) Object.assign(this, { fitted, fitting: fittingTile(this.maps, width, room) });
+    const side = this.view.tile || theirs || this.fitting;
+    const moved = this.tiles?.side !== side;
+    const shown = this.order.channels.length;
+    this.tiles = new GridLayout(this.maps, shown, side, width, room);
     this.toolbar.tile.value = side;
-    this.across = across(side);
-    // A layer that fills several rows uses the whole width.
-    this.pitchX = channels > this.across ? (width - 2 * MARGIN + GAP) / this.across : side + GAP;
-    this.tileWidth = side;
-    this.tileHeight = Math.max(4, Math.round((side * rows) / columns));
-    this.pitchY = this.tileHeight + GAP;
-    const lines = Math.ceil(channels / this.across);
-    const total = lines * this.pitchY - GAP + 2 * MARGIN;
-    const view = Math.min(total, room);
-    this.sheet.style.height = `${total}px`;
-    this.scroller.style.height = `${view}px`;
+    this.none.hidden = shown > 0;
+    this.frame.hidden = shown === 0;
+    this.sheet.style.height = `${this.tiles.total}px`;
+    this.scroller.style.height = `${this.tiles.visible}px`;
     const ratio = window.devicePixelRatio || 1;
-    const [pixelWidth, pixelHeight] = [Math.round(width * ratio), Math.round(view * ratio)];
+    const [pixelWidth, pixelHeight] = [Math.round(width * ratio), Math.round(this.tiles.visible * ratio)];
     if (this.canvas.width !== pixelWidth || this.canvas.height !== pixelHeight) {
       this.canvas.width = pixelWidth;
       this.canvas.height = pixelHeight;
-      this.canvas.style.height = `${view}px`;
+      this.canvas.style.height = `${this.tiles.visible}px`;
       this.image = null;
     }
-    Object.assign(this.root.dataset, { columns: this.across, tile: this.tileWidth, pitch: this.pitchX.toFixed(3) });
+    const { across, pitchX } = this.tiles;
+    const order = this.order.channels.slice(0, ORDER_TOLD).join(" ");
+    Object.assign(this.root.dataset, { columns: across, tile: side, pitch: pitchX.toFixed(3), shown, order });
     this.paint();
-  }
-
-  corner(channel) {
-    const column = channel % this.across;
-    return [MARGIN + column * this.pitchX, MARGIN + Math.floor(channel / this.across) * this.pitchY];
+    if (moved && leader === this) twinsOf(this).forEach((twin) => twin !== this && twin.layout());
   }
 
   paint() {
-    if (!this.maps || !this.canvas.width) return;
+    if (!this.tiles || !this.canvas.width || !this.canvas.height) return;
     this.draw.cancel();
     const ratio = window.devicePixelRatio || 1;
     const { width, height } = this.canvas;
@@ -190,31 +186,28 @@ class FeatureGrid {
     const pixels = new Uint32Array(this.image.data.buffer);
     pixels.fill(0);
     const top = this.scroller.scrollTop;
-    const first = Math.max(0, Math.floor((top - MARGIN) / this.pitchY) * this.across);
-    const last = Math.min(this.maps.channels, Math.ceil((top + height / ratio) / this.pitchY + 1) * this.across);
-    const [tileWidth, tileHeight] = [Math.round(this.tileWidth * ratio), Math.round(this.tileHeight * ratio)];
-    const place = (channel) => {
-      const [x, y] = this.corner(channel);
+    const [tileWidth, tileHeight] = [Math.round(this.tiles.side * ratio), Math.round(this.tiles.high * ratio)];
+    const corner = (channel) => {
+      const [x, y] = this.tiles.corner(this.order.places[channel]);
       return [Math.round(x * ratio), Math.round((y - top) * ratio)];
     };
-    for (let channel = first; channel < last; channel += 1) {
-      const [x, y] = place(channel);
+    const seen = this.order.channels.slice(...this.tiles.between(top, top + height / ratio));
+    for (const channel of seen) {
+      const [x, y] = corner(channel);
       const shown = Math.min(tileWidth, width - x);
       if (y < height && y + tileHeight > 0 && shown > 0) {
         this.painter.paint(channel, pixels, width, height, x, y, shown, tileHeight);
       }
     }
     context.putImageData(this.image, 0, 0);
-    const outline = (channel, color, thick) => {
-      const [x, y] = place(channel);
-      const half = (thick * ratio) / 2;
-      context.strokeStyle = color;
-      context.lineWidth = thick * ratio;
-      context.strokeRect(x - half, y - half, tileWidth + 2 * half, tileHeight + 2 * half);
-    };
-    if (this.hovered !== null) outline(this.hovered, "rgb(128 128 128 / 80%)", 1.5);
-    outline(this.local, this.accent, 3);
-    this.rim(context, place(this.local), tileWidth, tileHeight, ratio);
+    for (const channel of seen) {
+      const mark = this.maps.marks[channel];
+      if (mark) drawMark(context, mark, ...corner(channel), tileWidth, tileHeight, ratio);
+    }
+    this.outline(context, this.hovered, corner, tileWidth, tileHeight, "rgb(128 128 128 / 80%)", 1.5 * ratio);
+    this.outline(context, this.local, corner, tileWidth, tileHeight, this.accent, 3 * ratio);
+    // A line of the page's ground inside the chosen tile, so that its outline shows on any colours.
+    this.outline(context, this.local, corner, tileWidth, tileHeight, this.ground, -1.5 * ratio);
     if (this.opened) {
       this.opened = false;
       this.root.dataset.state = "ready";
@@ -223,107 +216,113 @@ class FeatureGrid {
     }
   }
 
-  /** A line of the page's ground inside the chosen tile, so that its outline shows on any colours. */
-  rim(context, [x, y], width, height, ratio) {
-    context.strokeStyle = this.ground;
-    context.lineWidth = 1.5 * ratio;
-    const half = context.lineWidth / 2;
-    context.strokeRect(x + half, y + half, width - 2 * half, height - 2 * half);
+  /** A line so thick around a channel's tile, inside it where negative. */
+  outline(context, channel, corner, width, height, color, thick) {
+    if (channel === null || this.order.places[channel] < 0) return;
+    const [x, y] = corner(channel);
+    context.strokeStyle = color;
+    context.lineWidth = Math.abs(thick);
+    context.strokeRect(x - thick / 2, y - thick / 2, width + thick, height + thick);
   }
 
-  channelAt(event) {
-    if (!this.maps) return null;
-    const x = event.offsetX - MARGIN;
-    const y = event.offsetY + this.scroller.scrollTop - MARGIN;
-    const column = Math.floor(x / this.pitchX);
-    const line = Math.floor(y / this.pitchY);
-    const channel = line * this.across + column;
-    const inside = x >= 0 && y >= 0 && column < this.across && x - column * this.pitchX < this.tileWidth + GAP / 2;
-    return inside && channel < this.maps.channels ? channel : null;
+  spotAt(event) {
+    const spot = this.tiles?.at(event.offsetX, event.offsetY + this.scroller.scrollTop);
+    return spot ? { ...spot, channel: this.order.channels[spot.place] } : null;
   }
 
   hover(event) {
-    const channel = this.channelAt(event);
-    if (channel === null) {
-      this.leave();
-      return;
-    }
+    const spot = this.spotAt(event);
+    if (spot) twinsOf(this).forEach((twin) => twin.point(spot));
+    else this.leave();
+  }
+
+  /** Shows what lies at a spot, here or at the same one of a twin. */
+  point({ channel, right, down }) {
+    const place = this.order.places[channel];
+    if (place < 0) return;
+    const { maps, tiles, view } = this;
     if (channel !== this.hovered) {
       this.hovered = channel;
-      this.tipTitle.textContent = `Channel ${channel}`;
-      this.tipNumbers.textContent = this.maps.describe(channel);
+      this.root.dataset.hovered = channel;
       this.draw();
     }
-    this.tip.hidden = false;
-    placeTip(this.tip, this.frame, event.offsetX, event.offsetY);
+    const [left, top] = tiles.corner(place);
+    const y = top + down * tiles.high - this.scroller.scrollTop;
+    if (y < 0 || y > tiles.visible) return;
+    const title = placeWords(maps, channel, Math.floor(down * maps.rows), Math.floor(right * maps.columns));
+    const mark = markWords(maps, channel);
+    const texts = [rangeWords(maps, channel), sortedWords(maps, channel, view.sort), mark && `Marked: ${mark}`];
+    this.tip.show(title, texts, left + right * tiles.side, y);
   }
 
   leave() {
     if (this.hovered === null) return;
-    this.hovered = null;
-    this.tip.hidden = true;
+    for (const twin of twinsOf(this)) {
+      twin.hovered = null;
+      delete twin.root.dataset.hovered;
+      twin.tip.hide();
+      twin.draw();
+    }
+  }
+
+  /** Twins scroll along; one that cannot go as far does not pull this one back. */
+  scrolled() {
+    this.leave();
     this.draw();
+    if (this.led || !this.maps) {
+      this.led = false;
+      return;
+    }
+    for (const twin of twinsOf(this).slice(1)) {
+      const before = twin.scroller.scrollTop;
+      twin.scroller.scrollTop = this.scroller.scrollTop;
+      twin.led = twin.scroller.scrollTop !== before;
+    }
   }
 
   press(event) {
-    if (!this.maps || event.altKey || event.ctrlKey || event.metaKey) return;
-    const page = Math.max(1, Math.floor(this.scroller.clientHeight / this.pitchY)) * this.across;
-    const last = this.maps.channels - 1;
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.across, ArrowDown: this.across };
-    Object.assign(steps, { PageUp: -page, PageDown: page, Home: -last, End: last });
+    if (!this.tiles || event.altKey || event.ctrlKey || event.metaKey) return;
+    const { across, pitchY } = this.tiles;
+    if (event.key === "Enter") this.ask(this.local);
+    const page = Math.max(1, Math.floor(this.scroller.clientHeight / pitchY)) * across;
+    const last = this.order.channels.length - 1;
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across };
+    Object.assign(steps, { PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity });
     if (!(event.key in steps)) return;
     event.preventDefault();
-    this.select(Math.min(Math.max(this.local + steps[event.key], 0), last), KEY_PAUSE);
+    const from = this.order.places[this.local];
+    const place = from < 0 && event.key !== "End" ? 0 : from + steps[event.key];
+    this.select(this.order.channels[Math.min(Math.max(place, 0), last)], KEY_PAUSE);
     this.reveal();
   }
 
   /** Shows the choice at once and tells the server after `pause` milliseconds without a further one. */
   select(channel, pause) {
-    clearTimeout(this.timer);
-    this.timer = 0;
-    if (channel !== this.local) {
-      this.local = channel;
-      this.clicks += 1;
-      this.pending = true;
-      this.describe();
-      this.draw();
-    }
-    if (!this.pending) return;
-    if (pause) this.timer = setTimeout(() => this.flush(), pause);
-    else this.flush();
-  }
-
-  flush() {
-    clearTimeout(this.timer);
-    if (!this.pending) return;
-    this.pending = false;
-    this.send("selected", { channel: this.local, click: this.clicks });
+    if (!this.choice.choose(channel, pause)) return;
+    this.describe();
+    this.draw();
   }
 
   reveal() {
-    const [, y] = this.corner(this.local);
-    const { scrollTop, clientHeight } = this.scroller;
-    if (y - MARGIN < scrollTop) this.scroller.scrollTop = y - MARGIN;
-    else if (y + this.pitchY > scrollTop + clientHeight) this.scroller.scrollTop = y + this.pitchY - clientHeight;
+    const place = this.order.places[this.local];
+    if (place >= 0) {
+      const [, y] = this.tiles.corner(place);
+      const { scrollTop, clientHeight } = this.scroller;
+      const { pitchY } = this.tiles;
+      if (y - MARGIN < scrollTop) this.scroller.scrollTop = y - MARGIN;
+      else if (y + pitchY > scrollTop + clientHeight) this.scroller.scrollTop = y + pitchY - clientHeight;
+    }
     this.draw();
   }
 
   describe() {
-    const whole = this.view.scale === "layer";
-    const [low, high] = this.maps.ends(whole ? null : this.local);
-    this.toolbar.label(low, this.maps.signed ? "0" : whole ? "" : `channel ${this.local}`, high);
-    const span = this.maps.signed ? "symmetric about 0" : "from its min to its max";
-    const scale = whole ? "All channels on one scale" : `Each channel on its own scale, ${span}`;
-    const numbers = this.maps.describe(this.local);
-    const text = `Channel ${this.local} of ${wholeNumber.format(this.maps.channels)}: ${numbers}`;
-    this.scaleNote.textContent = `${scale}.`;
-    this.chosenNote.textContent = text;
-    this.option.textContent = text;
-    this.option.setAttribute("aria-setsize", this.maps.channels);
-    this.option.setAttribute("aria-posinset", this.local + 1);
-    this.root.dataset.selected = this.local;
-    if (this.live.textContent !== text) this.live.textContent = text;
-    this.table.mark(this.local);
+    const { maps, view, scale, local, order } = this;
+    const [low, high] = maps.ends(scale, local);
+    this.toolbar.colourBar.label(low, maps.signed(scale) ? "0" : scale === "channel" ? `channel ${local}` : "", high);
+    this.sorting.show(maps, view, filterOf(this), order, leaderOf(this).maps.marks, local);
+    this.caption.show(maps, view.sort, scale, order, local);
+    this.root.dataset.selected = local;
+    this.table.mark(local);
   }
 }
 

@@ -3,44 +3,61 @@
 const HIGHEST_LEVEL = 254;
 const NOT_FINITE = 255;
 const GAMMA_STEPS = 1024;
-// Grey hatch for places that are NaN or infinite, as 0xAABBGGRR.
-const HATCH = [0xff8c8c8c, 0xffb4b4b4];
 
 class LayerMaps {
-  constructor(buffer, { channels, rows, columns }) {
-    const start = 16;
-    this.channels = channels;
-    this.rows = rows;
-    this.columns = columns;
-    this.low = new Float32Array(buffer, start, channels);
-    this.high = new Float32Array(buffer, start + channels * 4, channels);
-    this.mean = new Float32Array(buffer, start + channels * 8, channels);
-    this.levels = new Uint8Array(buffer, start + channels * 12, channels * rows * columns);
+  constructor(buffer, data) {
+    const { channels, rows, columns } = data;
+    let at = 16;
+    const floats = () => {
+      at += channels * 4;
+      return new Float32Array(buffer, at - channels * 4, channels);
+    };
+    Object.assign(this, { channels, rows, columns, low: floats(), high: floats(), mean: floats() });
+    this.statistics = data.statistics.map(() => floats());
+    this.marks = new Uint8Array(buffer, at, channels);
+    this.levels = new Uint8Array(buffer, at + channels, channels * rows * columns);
     this.layerLow = Infinity;
     this.layerHigh = -Infinity;
     for (let c = 0; c < channels; c += 1) {
       if (this.low[c] < this.layerLow) this.layerLow = this.low[c];
       if (this.high[c] > this.layerHigh) this.layerHigh = this.high[c];
     }
-    this.signed = this.layerLow < 0;
+    this.adopt(data);
   }
 
-  /** Ends of the colour scale of one channel, or of the whole layer for `channel` null. */
-  ends(channel) {
-    let low = channel === null ? this.layerLow : this.low[channel];
-    let high = channel === null ? this.layerHigh : this.high[channel];
+  /** What may change without new bytes. */
+  adopt({ statistics, shared }) {
+    this.titles = statistics;
+    this.shared = shared;
+  }
+
+  /** Whether colours on a scale ("channel", "layer", "shared") lie symmetrically about zero. */
+  signed(scale) {
+    return this.layerLow < 0 || (scale === "shared" && this.shared[0] < 0);
+  }
+
+  /** Ends of a scale; `channel` counts where each has its own. */
+  ends(scale, channel) {
+    const own = [this.low[channel], this.high[channel]];
+    const [low, high] = { layer: [this.layerLow, this.layerHigh], shared: this.shared }[scale] ?? own;
     if (!(low <= high)) return [NaN, NaN];
-    if (this.signed) {
-      high = Math.max(Math.abs(low), Math.abs(high));
-      low = -high;
-    }
-    return [low, high];
+    if (!this.signed(scale)) return [low, high];
+    const reach = Math.max(Math.abs(low), Math.abs(high));
+    return [-reach, reach];
   }
 
-  describe(channel) {
-    const [low, high, mean] = [this.low[channel], this.high[channel], this.mean[channel]];
-    if (!(low <= high)) return "no finite value";
-    return `min ${formatNumber(low)}, max ${formatNumber(high)}, mean ${formatNumber(mean)}`;
+  /** The value at a place, to within half a level; NaN where it is not finite. */
+  value(channel, row, column) {
+    const level = this.levels[(channel * this.rows + row) * this.columns + column];
+    return level === NOT_FINITE ? NaN : this.low[channel] + level * this.step(channel);
+  }
+
+  step(channel) {
+    return (this.high[channel] - this.low[channel]) / HIGHEST_LEVEL;
+  }
+
+  finite(channel) {
+    return this.low[channel] <= this.high[channel];
   }
 }
 
@@ -50,17 +67,15 @@ class Painter {
     this.scale = "channel";
     this.table = new Uint32Array(256);
     this.curve = new Uint8Array(GAMMA_STEPS + 1);
-    this.colors = new Uint32Array(256);
   }
 
-  /** `palette`: 768 bytes red, green, blue; `gamma`: the exponent on the way from value to colour. */
-  setColors(palette, gamma) {
-    for (let i = 0; i < 256; i += 1) {
-      this.colors[i] = (0xff000000 | (palette[3 * i + 2] << 16) | (palette[3 * i + 1] << 8) | palette[3 * i]) >>> 0;
-    }
+  /** `colors`: 256 as 0xAABBGGRR; `gamma`: the exponent on the way from value to colour. */
+  setColors(colors, gamma) {
+    this.colors = colors;
+    const signed = this.maps.signed(this.scale);
     for (let i = 0; i <= GAMMA_STEPS; i += 1) {
       const t = i / GAMMA_STEPS;
-      const bent = this.maps.signed
+      const bent = signed
         ? 0.5 + 0.5 * Math.sign(t - 0.5) * Math.pow(Math.abs(2 * t - 1), gamma)
         : Math.pow(t, gamma);
       this.curve[i] = Math.round(255 * bent);
@@ -74,14 +89,13 @@ class Painter {
 
   /** Fills `this.table`: the colour of every level of one channel. */
   prepare(channel) {
-    const { low, high } = this.maps;
-    const [from, to] = this.maps.ends(this.scale === "layer" ? null : channel);
+    const [from, to] = this.maps.ends(this.scale, channel);
     const span = to - from;
-    const step = (high[channel] - low[channel]) / HIGHEST_LEVEL;
-    const start = low[channel] - from;
+    const step = this.maps.step(channel);
+    const start = this.maps.low[channel] - from;
+    const flat = this.maps.signed(this.scale) ? 0.5 : 0;
     for (let level = 0; level <= HIGHEST_LEVEL; level += 1) {
-      const fraction = span > 0 ? (start + level * step) / span : this.maps.signed ? 0.5 : 0;
-      this.table[level] = this.color(fraction);
+      this.table[level] = this.color(span > 0 ? (start + level * step) / span : flat);
     }
   }
 
@@ -108,7 +122,7 @@ class Painter {
         const level = levels[line + across[x]];
         if (level === NOT_FINITE) {
           this.hatched = true;
-          pixels[at + x] = HATCH[(x + y) % 6 < 2 ? 1 : 0];
+          pixels[at + x] = hatch(x, y);
         } else {
           pixels[at + x] = this.table[level];
         }

@@ -1,8 +1,5 @@
 // The toolbar of the grid: scale, contrast, tile size, colours, and the colour bar with its numbers.
 
-const SMALLEST_TILE = 34;
-const LARGEST_TILE = 112;
-
 class GridToolbar {
   /** `change({...})` is called with what a reader has set: scale, lift, tile or palette. */
   constructor(change) {
@@ -11,9 +8,11 @@ class GridToolbar {
       node.addEventListener("click", () => change({ scale }));
       return node;
     };
-    this.scales = { channel: button("Each channel", "channel"), layer: button("Whole layer", "layer") };
+    const texts = { channel: "Each channel", layer: "Whole layer", shared: "Shared" };
+    this.scales = Object.fromEntries(Object.entries(texts).map(([scale, text]) => [scale, button(text, scale)]));
+    this.scales.shared.hidden = true;
     const choice = element("span", { class: "choice", role: "group", "aria-label": "Colour scale" });
-    choice.append(this.scales.channel, this.scales.layer);
+    choice.append(...Object.values(this.scales));
 
     const slider = (name, range, text, atRest) => {
       const input = element("input", { type: "range", title: "Double click: back to where it was", ...range });
@@ -27,20 +26,16 @@ class GridToolbar {
     this.palettes = element("select", { "aria-label": "Colours" });
     this.palettes.addEventListener("change", () => change({ palette: this.palettes.value }));
 
-    this.ramp = element("canvas", { width: 256, height: 1, "aria-hidden": "true" });
-    this.low = element("span");
-    this.middle = element("span");
-    this.high = element("span");
-    const ends = element("span", { class: "ends quiet numbers" }, this.low, this.middle, this.high);
-    const colourBar = element("span", { class: "colourbar" }, this.ramp, ends);
-    this.node = element("div", { class: "bar" }, choice, lift, tile, this.palettes, colourBar);
+    this.colourBar = new ColourBar();
+    this.node = element("div", { class: "bar" }, choice, lift, tile, this.palettes, this.colourBar.node);
   }
 
-  /** Shows a view; returns the name of the palette it asks for. */
-  show(view, palettes, signed) {
-    for (const [scale, button] of Object.entries(this.scales)) {
-      button.setAttribute("aria-pressed", String(scale === view.scale));
+  /** Shows a view with the scale in use; returns the name of the palette it asks for. */
+  show(view, scale, palettes, maps) {
+    for (const [name, button] of Object.entries(this.scales)) {
+      button.setAttribute("aria-pressed", String(name === scale));
     }
+    this.scales.shared.hidden = !maps.shared;
     this.lift.value = view.lift;
     const further = Object.keys(palettes).filter((name) => name !== "sequential" && name !== "diverging");
     if (this.palettes.options.length !== further.length + 1) {
@@ -49,21 +44,6 @@ class GridToolbar {
     }
     this.palettes.hidden = further.length === 0;
     this.palettes.value = further.includes(view.palette) ? view.palette : "";
-    return this.palettes.value || (signed ? "diverging" : "sequential");
-  }
-
-  /** Draws the colour bar; `color` gives the colour at a fraction of the scale. */
-  paint(color) {
-    const context = this.ramp.getContext("2d");
-    const image = context.createImageData(256, 1);
-    const pixels = new Uint32Array(image.data.buffer);
-    for (let x = 0; x < 256; x += 1) pixels[x] = color(x / 255);
-    context.putImageData(image, 0, 0);
-  }
-
-  label(low, middle, high) {
-    this.low.textContent = formatNumber(low);
-    this.middle.textContent = middle;
-    this.high.textContent = formatNumber(high);
+    return this.palettes.value || (maps.signed(scale) ? "diverging" : "sequential");
   }
 }

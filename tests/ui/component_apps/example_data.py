@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ui.components.map_view import Pane
+
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#ee8866")
 HOSTILE_NAME = "<img src=x onerror=\"document.title='taken'\">"
 NAMES = ("category 0", HOSTILE_NAME, *(f"category {i}" for i in range(2, len(COLORS))))
@@ -43,6 +45,38 @@ def example_maps(case: str) -> NDArray[np.float32]:
     return maps.astype(np.float32)
 
 
+SATURATED, DEAD = (5, 70), (3, 17, 40)
+
+
+def marked_maps(seed: int, channels: int = 128, side: int = 14) -> NDArray[np.float32]:
+    """Maps that answer here and there, as after a rectifier; some with zeros only, some at their ceiling."""
+    draw = np.random.default_rng(seed)
+    noise = draw.normal(0, 1, (channels, side + 2, side + 2))
+    smooth = noise[:, :-2, :-2] + noise[:, 1:-1, 1:-1] + noise[:, 2:, 2:] + noise[:, :-2, 2:] + noise[:, 2:, :-2]
+    maps = np.maximum(smooth + draw.normal(0, 1.5, (channels, 1, 1)), 0) * draw.uniform(0.2, 2, (channels, 1, 1))
+    maps[list(DEAD)] = 0
+    maps[list(SATURATED)] = np.minimum(maps[list(SATURATED)] + 2, 3)
+    return maps.astype(np.float32)
+
+
+def marks_of(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+    marks = np.zeros(len(maps), np.uint8)
+    marks[list(DEAD)], marks[list(SATURATED)] = 1, 2
+    return marks
+
+
+def statistics_of(maps: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Numbers to sort by; the last, with a hostile title, holds NaN, ties and an infinity."""
+    link = np.random.default_rng(5).integers(-4, 5, len(maps)).astype(np.float32)
+    link[[2, 9, 30]], link[11] = np.nan, np.inf
+    return {
+        "Mean": maps.mean((1, 2)),
+        "Max": maps.max((1, 2)),
+        "Share of zeros": (maps == 0).mean((1, 2)).astype(np.float32),
+        f"Link to {HOSTILE_NAME}": link,
+    }
+
+
 def example_points(count: int, case: str = "plain") -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """One cloud per category on an ellipse, and a few points anywhere; in "broken" ten have no place."""
     draw = np.random.default_rng(3)
@@ -56,3 +90,31 @@ def example_points(count: int, case: str = "plain") -> tuple[NDArray[np.float32]
     if case == "broken":
         points[:10] = np.nan
     return points.astype(np.float32), categories
+
+
+def example_panes(case: str) -> list[Pane]:
+    """A picture of 96 x 128 with a map of 6 x 8, each place of which sees 33 x 33 pixels.
+
+    "one"; "signed"; "broken" has NaN and infinities and no known reach; "two" adds a map of 12 x 16 over other pixels;
+    "large" has 60 x 80 places.
+    """
+    draw = np.random.default_rng(11)
+    y, x = np.mgrid[0:96, 0:128]
+    seen = np.stack([2 * y, 255 - x, 128 + 60 * np.sin(x / 9) * np.cos(y / 7)], axis=2).astype(np.uint8)
+
+    def pane(rows: int, columns: int, title: str) -> Pane:
+        values = draw.uniform(0, 8, (rows, columns)).astype(np.float32)
+        row_reach, column_reach = (
+            np.stack([np.arange(count) * size // count, np.arange(count) * size // count], axis=1).astype(np.int32)
+            + np.array([-10, 22], np.int32)
+            for count, size in ((rows, 96), (columns, 128))
+        )
+        return Pane(seen, values, title, row_reach.clip(0, 95), column_reach.clip(0, 127))
+
+    first = pane(60, 80, "fine") if case == "large" else pane(6, 8, f"Channel 12 of {HOSTILE_NAME}")
+    if case == "signed":
+        first.values[:] -= 4
+    if case == "broken":
+        first.values[2, 3], first.values[4, 1] = np.nan, np.inf
+        first = Pane(first.seen, first.values, first.title)
+    return [first, pane(12, 16, "Channel 12 of layer3.1.conv2 in the other checkpoint")] if case == "two" else [first]
