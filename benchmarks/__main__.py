@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import tasks
+from benchmarks import screens, tasks
 from benchmarks.timing import Row, machine
 
 
@@ -21,7 +21,8 @@ def main() -> None:
     options = parser.parse_args()
     rounds, pictures = (2, 16) if options.quick else (15, 96)
     todo: list[Callable[[], list[Row]]] = [
-        tasks.cold_start,
+        screens.cold_start,
+        lambda: screens.activations_screen(min(rounds, 7)),
         lambda: tasks.opening(min(rounds, 7)),
         lambda: tasks.predict_and_heatmap(rounds),
         lambda: tasks.record_activations(rounds),

@@ -5,15 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shutil
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -224,68 +220,6 @@ def first_map(pictures: int = 500) -> list[Row]:
     return [
         Row(task, "Loupe, embedding", between - started, "s", None, 1),
         Row(task, "Loupe, UMAP (umap-learn in a process of its own)", ended - between, "s", None, 1),
-    ]
-
-
-@contextlib.contextmanager
-def _app() -> Iterator[tuple[str, float]]:
-    """The app in a process of its own: (address, when it was started)."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    started = time.perf_counter()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield f"http://localhost:{port}", started
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def cold_start() -> list[Row]:
-    """Seconds until the first heatmap is on the screen of a real Chromium, and its server's peak memory."""
-    browser = shutil.which("chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        browser = None
-    task = "cold start"
-    command = [
-        sys.executable,
-        "-c",
-        "from interpret import *; from interpret.datasets import sample_picture;"
-        f"heatmap(load_model({str(BUNDLED)!r}), sample_picture('heart'))",
-    ]
-    times = []
-    for _ in range(4):  # the first brings the libraries from the disk
-        started = time.perf_counter()
-        subprocess.run(command, cwd=ROOT, check=True)
-        times.append(time.perf_counter() - started)
-    rows = [
-        Row(task, "Python process to first heatmap", statistics.median(times[1:]), "s", None, 3),
-        Row(task, "the same, libraries not yet read from the disk, if they were not", times[0], "s", None, 1),
-    ]
-    if browser is None:
-        return rows
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-    with _app() as (url, launched), sync_playwright() as playwright:
-        page = playwright.chromium.launch(executable_path=browser, args=flags).new_page()
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        opened = time.perf_counter()
-        page.goto(url)
-        page.get_by_alt_text("Heatmap of the places", exact=False).first.wait_for(timeout=120_000)
-        seen = time.perf_counter()
-        page.context.browser.close()
-    return [
-        *rows,
-        Row(task, "opening the page to first heatmap on the screen", seen - opened, "s", None, 1),
-        Row(task, "starting the server to first heatmap on the screen", seen - launched, "s", None, 1),
     ]
 
 

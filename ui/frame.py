@@ -62,7 +62,8 @@ def show() -> None:
         links = st.container(gap="xsmall")
         st.divider()
         guarded(_sidebar)
-    guarded(page.run)
+    with RUNNER.giving_way():
+        guarded(page.run)
     write_address()
     # Drawn last, with what the page has chosen; a link with its query is one step of the browser's history, not two.
     for target in pages:

@@ -11,7 +11,8 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from ui.cache import RESULTS, BoundedStore
 
 OPEN_AT_ONCE = 4
 MAX_WAITING = 64
+_GIVE_WAY_SECONDS = 0.5
 _TAB_CHECK_SECONDS = 2.0
 _TAB_GRACE_SECONDS = 8.0
 _log = logging.getLogger("loupe")
@@ -85,6 +87,19 @@ class JobRunner:
         self._gone_since: dict[str, float] = {}
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
+        self._answering = 0
+
+    @contextmanager
+    def giving_way(self) -> Iterator[None]:
+        """While a page is being answered: jobs wait before their next step, at most half a second each."""
+        with self._changed:
+            self._answering += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._answering -= 1
+                self._changed.notify_all()
 
     def submit(
         self, session: str, purpose: str, key: Hashable, title: str, make: Callable[[], Job[Any]]
@@ -168,6 +183,8 @@ class JobRunner:
 
     def _advance(self, job: BackgroundJob, work: Job[Any]) -> bool:
         """One step of a job; False when it is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._answering, _GIVE_WAY_SECONDS)
         if job.state != "running":
             self._close(job, work)
             return False

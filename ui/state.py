@@ -83,8 +83,9 @@ def choose(**changes: Any) -> Selection:
 
 def address() -> dict[str, str]:
     """The choices as the query of an address."""
-    chosen = {field.name: str(getattr(selection(), field.name)) for field in fields(Selection)}
-    return {name: value for name, value in chosen.items() if value or name not in _OPTIONAL}
+    chosen = selection()
+    written = {field.name: str(getattr(chosen, field.name)) for field in fields(Selection)}
+    return {name: value for name, value in written.items() if value or name not in _OPTIONAL}
 
 
 def write_address() -> None:

@@ -152,3 +152,18 @@ def test_time_left_follows_from_the_share_done(runner: JobRunner) -> None:
     assert remaining is not None
     assert remaining == pytest.approx(elapsed * (1 - 0.03) / 0.03, rel=0.8)
     runner.cancel("anna", "key")
+
+
+def test_jobs_wait_while_a_page_is_answered_but_not_for_ever(runner: JobRunner) -> None:
+    work = Work(100_000)
+    job = runner.submit("anna", "page", "key", "Work", work)
+    until(lambda: job.preview is not None)
+    with runner.giving_way(), runner.giving_way():
+        time.sleep(0.05)  # the step that had begun
+        before = job.progress.step
+        time.sleep(0.2)
+        assert job.progress.step <= before + 1, "it went on while a page was answered"
+        time.sleep(0.6)
+        assert before < job.progress.step <= before + 4, "a page that takes long stops all jobs"
+    after = job.progress.step
+    until(lambda: job.progress.step > after + 20)
