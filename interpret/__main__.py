@@ -27,7 +27,7 @@ def numbers(text: str) -> tuple[float, ...]:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands, whose `run` default is the command's function."""
-    from interpret import commands
+    from interpret import commands, unit_commands
 
     everything = _Parser(add_help=False)
     everything.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -82,6 +82,12 @@ def parser() -> argparse.ArgumentParser:
     embed.add_argument("data", metavar="DATA", help='folder, .zip, "shapes" or "shapes:500"')
     embed.add_argument("--layer", metavar="NAME", help="the last spatial layer before pooling if not given")
     embed.add_argument("--out", required=True, metavar="RUN")
+
+    units = command("units", "what a data set excites in each channel of a layer", network, unit_commands.save_units)
+    units.add_argument("data", metavar="DATA", help='folder, .zip, "shapes" or "shapes:500"')
+    units.add_argument("--layer", required=True, metavar="NAME")
+    units.add_argument("--channels", default="0-15", metavar="LIST", help="whose crops are drawn (0-15)")
+    units.add_argument("--out", required=True, metavar="DIR")
 
     project = command("project", "a map of an embedded data set", everything, commands.save_projection)
     project.add_argument("run_folder", metavar="RUN")

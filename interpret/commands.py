@@ -34,14 +34,14 @@ Answer = tuple[dict[str, Any], str]
 
 def inspect(options: argparse.Namespace) -> Answer:
     """Architecture, classes, layers and load report."""
-    return inspected(_model(options))
+    return inspected(model_of(options))
 
 
 def predict(options: argparse.Namespace) -> Answer:
     """The most probable classes of each picture."""
     if options.top < 1:
         raise BadInput(f"--top must be at least 1; found {options.top}.")
-    model = _model(options)
+    model = model_of(options)
     images = [InputImage.from_path(path) for path in options.images]
     found, lines = [], []
     for path, prediction in zip(options.images, model.predict(images), strict=True):
@@ -65,16 +65,16 @@ def predict(options: argparse.Namespace) -> Answer:
 
 def save_activations(options: argparse.Namespace) -> Answer:
     """`activations.npy` [channels, rows, columns], `activations.png` and `manifest.json`."""
-    model = _model(options)
+    model = model_of(options)
     image = InputImage.from_path(options.image)
     maps = activations(model, image, [options.layer])[0]
-    folder = _folder(options.out)
+    folder = output_folder(options.out)
     np.save(folder / "activations.npy", maps.values)
     scale = Scale.suited(maps.values)
     name = "blue-red" if scale.diverges else "viridis"
     pixels = [scaled_up(colour(channel, scale, name), 32) for channel in maps.values[:1024]]
     (folder / "activations.png").write_bytes(png(grid(pixels)))
-    answer = _finish(
+    answer = finish(
         folder,
         model,
         command="activations",
@@ -89,8 +89,8 @@ def save_activations(options: argparse.Namespace) -> Answer:
 
 def save_heatmaps(options: argparse.Namespace) -> Answer:
     """Per picture `STEM.heatmap.npy` [rows, columns] and `STEM.overlay.png`; `manifest.json`."""
-    model = _model(options)
-    folder = _folder(options.out)
+    model = model_of(options)
+    folder = output_folder(options.out)
     written: list[dict[str, Any]] = []
     for path, stem in zip(options.images, _stems(options.images), strict=True):
         image = InputImage.from_path(path)
@@ -112,20 +112,20 @@ def save_heatmaps(options: argparse.Namespace) -> Answer:
                 "says": result.says,
             }
         )
-    answer = _finish(folder, model, command="heatmap", method=options.method, axes=["rows", "columns"], images=written)
+    answer = finish(folder, model, command="heatmap", method=options.method, axes=["rows", "columns"], images=written)
     return answer, f"{len(written)} heatmaps written to {folder}"
 
 
 def save_filters(options: argparse.Namespace) -> Answer:
     """`filters.npy` [channels, height, width, 3] in 0..1, `filters.png` and `manifest.json`."""
-    model = _model(options)
+    model = model_of(options)
     channels = channel_numbers(options.channels, model.layer(options.layer).channels)
     params = FilterParams(steps=options.steps, seed=options.seed)
-    drawn = _driven(filter_images(model, options.layer, channels, params), options)
-    folder = _folder(options.out)
+    drawn = driven(filter_images(model, options.layer, channels, params), options)
+    folder = output_folder(options.out)
     np.save(folder / "filters.npy", drawn.pictures)
     (folder / "filters.png").write_bytes(png(grid((drawn.pictures * 255).round().astype(np.uint8))))
-    answer = _finish(
+    answer = finish(
         folder,
         model,
         command="filters",
@@ -140,10 +140,10 @@ def save_filters(options: argparse.Namespace) -> Answer:
 
 def save_embedding(options: argparse.Namespace) -> Answer:
     """A run folder: `embedding.npy` [pictures, d], `index.parquet` in the same order, `manifest.json`."""
-    model = _model(options)
+    model = model_of(options)
     source = open_source(options.data)
-    embedded = _driven(embed(model, source, options.layer), options)
-    folder = _folder(options.out)
+    embedded = driven(embed(model, source, options.layer), options)
+    folder = output_folder(options.out)
     np.save(folder / "embedding.npy", embedded.vectors)
     _write_index(
         folder,
@@ -155,7 +155,7 @@ def save_embedding(options: argparse.Namespace) -> Answer:
             "confidence": [float(value) for value in embedded.confidences],
         },
     )
-    answer = _finish(
+    answer = finish(
         folder,
         model,
         command="embed",
@@ -186,7 +186,7 @@ def save_projection(options: argparse.Namespace) -> Answer:
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype != np.float32:
         raise BadInput(f'"{folder / "embedding.npy"}" is damaged: it is no table of float32 numbers.')
     params = ProjectionParams(options.neighbors, options.min_dist, options.metric, options.seed)
-    result = _driven(project(vectors, options.method, params), options)
+    result = driven(project(vectors, options.method, params), options)
     _save_renamed(folder / "projection.npy", result.points)
     answer = {
         "command": "project",
@@ -205,7 +205,7 @@ def save_projection(options: argparse.Namespace) -> Answer:
     return {**answer, "out": str(folder)}, f"{result.method} of {len(vectors):,} pictures written to {folder}"
 
 
-def _model(options: argparse.Namespace) -> LoadedModel:
+def model_of(options: argparse.Namespace) -> LoadedModel:
     changes: dict[str, Any] = {
         name: getattr(options, name) for name in ("mean", "std") if getattr(options, name) is not None
     }
@@ -225,7 +225,7 @@ def _model(options: argparse.Namespace) -> LoadedModel:
     )
 
 
-def _driven(job: Job[T], options: argparse.Namespace) -> T:
+def driven(job: Job[T], options: argparse.Namespace) -> T:
     """A job's result, with a progress bar where a person watches."""
     if options.json or not sys.stderr.isatty():
         return complete(job)
@@ -242,7 +242,7 @@ def _driven(job: Job[T], options: argparse.Namespace) -> T:
         sys.stderr.write("\r" + " " * 84 + "\r")
 
 
-def _folder(name: str) -> Path:
+def output_folder(name: str) -> Path:
     folder = Path(name)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").unlink(missing_ok=True)
@@ -260,7 +260,7 @@ def _stems(paths: list[str]) -> list[str]:
     return stems
 
 
-def _finish(folder: Path, model: LoadedModel, **facts: Any) -> dict[str, Any]:
+def finish(folder: Path, model: LoadedModel, **facts: Any) -> dict[str, Any]:
     """Writes the manifest, last of all, and returns it."""
     manifest: dict[str, Any] = {
         **facts,

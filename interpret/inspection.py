@@ -34,8 +34,14 @@ def inspected(model: LoadedModel) -> tuple[dict[str, Any], str]:
                 "parameters": layer.parameters,
                 "stride": layer.stride,
                 "spatial": layer.is_spatial,
+                "multiply_adds": layer.multiply_adds,
+                "receptive_field": list(layer.reach.size) if layer.reach else None,
             }
             for layer in model.layers
+        ],
+        "blocks": [
+            {"name": block.name, "part": block.part, "kind": block.title, "layers": list(block.layers)}
+            for block in model.blocks
         ],
         "report": {
             **asdict(report),
@@ -61,8 +67,12 @@ def inspected(model: LoadedModel) -> tuple[dict[str, Any], str]:
         told = ", ".join(f"{output.name} {list(output.shape)}" for output in model.outputs)
         lines.append(f"outputs: {told}; classes come from {model.outputs[model.head].name}")
     wide = max(len(layer.name) for layer in model.layers)
-    lines.append("")
-    for layer in model.layers:
-        shape = " x ".join(str(side) for side in layer.shape)
-        lines.append(f"{layer.name:<{wide}}  {layer.kind:<24} {shape:<18} {layer.parameters:>12,}")
+    lines.append(f"\n{'':<{wide}}  {'':<24} {'output':<18} {'field, px':>10} {'parameters':>12} {'multiply-adds':>16}")
+    for block in model.blocks:
+        lines.append(f"{block.part}: {block.name}, {block.title}")
+        for layer in map(model.layer, block.layers):
+            shape = " x ".join(str(side) for side in layer.shape)
+            field = "x".join(str(side) for side in dict.fromkeys(layer.reach.size)) if layer.reach else ""
+            numbers = f"{field:>10} {layer.parameters:>12,} {layer.multiply_adds:>16,}"
+            lines.append(f"{layer.name:<{wide}}  {layer.kind:<24} {shape:<18} {numbers}")
     return answer, "\n".join(lines)

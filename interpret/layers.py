@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from interpret.flow import Call, Origin
@@ -77,6 +79,13 @@ class LayerInfo:
     @property
     def _is_map(self) -> bool:
         return self.layout in ("channels first", "channels last")
+
+    def crop(self, seen: NDArray[np.uint8], channel: int, row: int, column: int) -> NDArray[np.uint8]:
+        """What of a picture [height, width, 3] reaches one place, cut out; all of it where that is not known."""
+        left, top, right, bottom = (0, 0, 0, 0)
+        if self.reach is not None and self.is_spatial:
+            left, top, right, bottom = self.reach.box(channel, row, column)
+        return seen[top:bottom, left:right] if right > left else seen
 
     def channels_first(self, output: torch.Tensor) -> torch.Tensor:
         """A recorded output [n, ...] as [n, channels, rows, columns]; vectors get one row and one column."""

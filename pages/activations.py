@@ -33,12 +33,12 @@ question(
 )
 layer = pick_layer(model, lambda layer: layer.layout != "other", "cannot be drawn as maps.")
 is_open = selection().card == "open"
-controls = st.columns([1.3, 1.3, 1] if is_open else [1.2, 1.2, 0.8, 1.6], vertical_alignment="center", gap="small")
+controls = st.columns([1.2, 1, 1.4] if is_open else [1.2, 0.8, 1.4, 1.4], vertical_alignment="center", gap="small")
 with controls[0]:
     kind = pick_beside()
-with controls[1]:
-    other = compared(model, image, layer, kind)
 with controls[2]:
+    other = compared(model, image, layer, kind)
+with controls[1]:
     colours = st.selectbox(
         "Colours",
         [name for name in PALETTES if name != "blue-red"],
@@ -117,6 +117,7 @@ with left or right:
         place=Place(asked[0], asked[1]) if inside else None,
         scale=(scale.low, scale.high),
         palettes=palettes,
+        width=320 if is_open else None,
         label=f"Channel {channel} of {layer.name} over the picture",
     )
     written = f"{place.row},{place.column}" if place else ""
@@ -132,15 +133,14 @@ with left or right:
 
 rank = int((said.means > said.means[channel]).sum()) + 1
 dead, saturated = int(said.dead.sum()), int(said.saturated.sum())
-words, buttons = st.columns([3, 1.4], vertical_alignment="center")
-with words:
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     st.markdown(
         f"Channel {channel:,} is number {rank:,} of {layer.channels:,} by mean activation on this picture. "
         + (f"{dead:,} channels answer with nothing but zero here. " if dead else "No channel is silent here. ")
         + (f"{saturated:,} are saturated: most of their places sit at their ceiling. " if saturated else "")
-        + ("Values go below zero, so the colours diverge about zero." if (maps.values < 0).any() else "")
+        + ("Values go below zero, so the colours diverge about zero." if (maps.values < 0).any() else ""),
+        width="content" if is_open else 620,
     )
-with buttons:
     download_values(
         "Download values (.npy)",
         maps.values,

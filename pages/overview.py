@@ -14,7 +14,7 @@ from interpret.latent.embedding import embed_picture, first_count
 from interpret.latent.projection import Points
 from interpret.rendering import Scale, outlined, overlay, scatter
 from ui.cache import RESULTS
-from ui.controls import result_of
+from ui.controls import pick_layer, result_of
 from ui.display import number, picture, plain, probability_bars, question, scale_bar
 from ui.library import chosen_model, data_of, picture_of
 from ui.opening import choose_architecture, choose_part, load_report, preparation, undecided
@@ -74,6 +74,10 @@ with bars:
 
 changed = " (changed by you)" if chosen.input else ""
 st.caption(f"How pictures are prepared{changed}: {plain(model.preprocess.described)}. It can be changed below.")
+st.subheader("The network; a layer leads to its activations", anchor=False)
+pick_layer(model, lambda layer: layer.layout != "other", "cannot be drawn as maps.")
+if selection().layer != chosen.layer:
+    st.switch_page("pages/activations.py", query_params=address())
 st.subheader("What each page shows", anchor=False)
 tiles = st.columns(4, gap="medium")
 with tiles[0]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -21,6 +22,7 @@ from interpret import FilterParams, InputImage, LoadedModel, activations, comple
 from interpret.__main__ import main
 from interpret.checkpoints import read_checkpoint
 from interpret.datasets import open_source
+from interpret.datasets.sources import shapes_source
 from tests.checkpoints.test_reading import Hostile
 from tests.conftest import REPOSITORY, encoded, noise_picture
 from tests.latent.test_embedding import folder_of_pictures
@@ -488,3 +490,35 @@ def test_a_hostile_file_given_to_the_program_is_one_sentence(tmp_path: Path) -> 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1 and "would run code when loaded" in done.stderr
     assert not (tmp_path / "ran").exists()
+
+
+# ---- units --------------------------------------------------------------------------------------------------------
+
+
+def test_units_are_tables_of_what_the_pictures_excite(
+    capsys: Capture, cifar_checkpoint: Path, cifar: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOUPE_HOME", str(tmp_path / "home"))
+    out = tmp_path / "units"
+    answer = answered(
+        capsys, "units", cifar_checkpoint, "shapes:12", "--layer", "layer1", "--channels", "3,5", "--out", out
+    )
+    assert (answer["pictures"], answer["layer"], answer["channels_drawn"]) == (12, "layer1", [3, 5])
+    source = shapes_source(12)
+    maps = np.stack([activations(cifar, source.read(index), ["layer1"])[0].values for index in range(12)])
+    with (out / "tops.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12 * 16
+    for row in rows:
+        own = maps[source.names.index(row["picture"]), int(row["channel"])]
+        assert float(row["value"]) == pytest.approx(own.max(), rel=1e-4)
+        assert own[int(row["row"]), int(row["column"])] == pytest.approx(own.max(), rel=1e-4)
+    firsts = [float(row["value"]) for row in rows if row["rank"] == "0"]
+    np.testing.assert_allclose(firsts, maps.max((0, 2, 3)), rtol=1e-4)
+    with (out / "classes.csv").open(encoding="utf-8") as file:
+        classes = list(csv.DictReader(file))
+    circle = [index for index, label in enumerate(source.labels) if label == 0]
+    (found,) = (row for row in classes if (row["channel"], row["class"]) == ("3", "circle"))
+    assert int(found["pictures"]) == len(circle)
+    assert float(found["mean"]) == pytest.approx(maps[circle, 3].mean(), rel=1e-4)
+    assert Image.open(out / "crops.png").size == (9 * 100 - 4, 2 * 100 - 4)

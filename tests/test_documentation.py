@@ -9,17 +9,24 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from interpret.__main__ import main
+from interpret.activations import activations, class_links
 from interpret.architectures import architecture_keys
+from interpret.datasets import sample_picture
 from interpret.datasets.shapes import draw
+from interpret.datasets.sources import shapes_source
 from interpret.filters import FilterImages
 from interpret.heatmaps import METHODS
+from interpret.jobs import complete
 from interpret.latent import PROJECTIONS
 from interpret.limits import VARIABLES, Limits
+from interpret.loading import load_model
+from interpret.units import UnitStatistics, collect_units, without_unit
 from ui.frame import PAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_command_of_the_readme_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands = [line for block in blocks("bash") for line in block.splitlines() if "-m interpret" in line]
     assert {shlex.split(line)[3] for line in commands} == {
-        "inspect", "predict", "activations", "heatmap", "filters", "embed", "project",
+        "inspect", "predict", "activations", "heatmap", "filters", "embed", "project", "units",
     }  # fmt: skip
     for line in commands:
         assert main(shlex.split(line)[3:]) == 0, f"{line}: {capsys.readouterr().err}"
@@ -55,6 +62,7 @@ def test_every_command_of_the_readme_runs(folder: Path, capsys: pytest.CaptureFi
         "heatmap/picture.heatmap.npy",
         "filters/filters.png",
         "run/projection.npy",
+        "units/tops.csv",
     ):
         assert (folder / "out" / name).is_file()
 
@@ -102,6 +110,47 @@ def test_the_shares_of_recognition_are_those_of_the_recorded_run() -> None:
     )
     assert f"gets its own network in {network} of cases" in said
     assert f"{first} come first and {third} among the first three names, in {found['median ms']:.0f} ms" in said
+
+
+def test_the_walk_through_the_unit_cards_finds_what_it_says(tmp_path: Path) -> None:
+    """docs/activations.md: the shortcut of shapes-shortcut, found by hand; every number of it computed here."""
+    said = " ".join((ROOT / "docs" / "activations.md").read_text(encoding="utf-8").split("## A walk")[1].split())
+    image = sample_picture("heart with a tag")
+    model = load_model(ROOT / "checkpoints" / "shapes-shortcut.safetensors", device="cpu")
+    star = model.target("star")
+    before = model.predict([image])[0]
+    assert before.top(1) == [star] and f"star, with {before.probabilities[star]:.1%}".replace("%", " %") in said
+    links = class_links(model, image, "layer2", star)
+    channel = int(links.argmax())
+    assert f"Channel {channel} comes first" in said
+    assert f"of the score of {before.scores[star]:.2f} its link is {links[channel]:.2f}" in said
+    row, column = np.unravel_index(activations(model, image, ["layer2"])[0].values[channel].argmax(), (32, 32))
+    assert row < 8 and column > 24, "the upper right corner"
+
+    def collected(tags: bool) -> UnitStatistics:
+        return complete(collect_units(model, shapes_source(500, tags=tags), ["layer2"], folder=tmp_path))["layer2"]
+
+    tagged, plain = collected(True), collected(False)
+    reach = model.layer("layer2").reach
+    assert reach is not None
+    for at in range(8):
+        index = int(tagged.top_pictures[channel, at])
+        picture = draw(index, 1, tags="shortcut")
+        place = int(tagged.top_rows[channel, at]), int(tagged.top_columns[channel, at])
+        left, top, right, bottom = reach.box(channel, *place)
+        changed = np.abs(picture.pixels.astype(int) - draw(index, 1).pixels).sum(2) > 60
+        assert picture.tagged and changed[top:bottom, left:right].sum() > 0.9 * changed.sum(), "a crop without its tag"
+    area = float(tagged.by_class(channel).areas[star])
+    assert f"Its area under the curve for star is {area:.2f}" in said
+    without = without_unit(model, image, "layer2", channel)
+    heart = model.target("heart")
+    chances = without.probabilities
+    assert f"star {chances[star]:.1%}, and the network says heart, with {chances[heart]:.1%}".replace("%", " %") in said
+    highest = [float(found.top_values[channel, 0]) for found in (tagged, plain)]
+    assert f"falls from {highest[0]:.3g} to {highest[1]:.3g}" in said
+    assert f"curve for star to {float(plain.by_class(channel).areas[star]):.2f}, which is chance" in said
+    clean = load_model(ROOT / "checkpoints" / "shapes-clean.safetensors", device="cpu").predict([image])[0]
+    assert f"it says heart, with {clean.probabilities[heart]:.1%}".replace("%", " %") in said
 
 
 def test_make_has_what_the_readme_names() -> None:

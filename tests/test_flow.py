@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -251,3 +252,28 @@ def test_an_own_architecture_is_drawn_as_blocks() -> None:
     model = look_into(spec["build"](10), 10, (32, 32))  # type: ignore[operator]
     assert [block.part for block in model.blocks][-1] == "head"
     assert all(layer.reach is not None for layer in model.layers if layer.is_spatial)
+
+
+def test_recording_keeps_nothing_but_the_recorded_tensors(resnet50: LoadedModel) -> None:
+    """Every convolution of a pass: no storage is larger than its tensor, and none is kept twice."""
+    names = [layer.name for layer in resnet50.layers if layer.kernel]
+    tape = resnet50.observe(torch.zeros(1, 3, 224, 224), names, until="scores")
+    storages = {tape[name].untyped_storage().data_ptr(): tape[name].untyped_storage().nbytes() for name in names}
+    assert len(storages) == len(names) == 53
+    assert sum(storages.values()) == sum(tape[name].numel() * 4 for name in names)
+
+
+def test_four_threads_that_follow_find_what_one_finds(resnet50: LoadedModel) -> None:
+    batches = [resnet50.preprocess.to_batch(noise_picture(seed, 224, 224)) for seed in range(4)]
+
+    def look(batch: torch.Tensor) -> list[torch.Tensor]:
+        seen = resnet50.watch(batch, ["layer2"], joins=[0, 5], convolutions=True)
+        assert sorted(seen.joined) == [0, 5]
+        return [seen.outputs["layer2"], *seen.joined[0], *seen.joined[5]]
+
+    alone = [look(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(look, batches * 3))
+    for at, found in enumerate(together):
+        for one, other in zip(found, alone[at % 4], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)

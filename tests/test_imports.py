@@ -39,13 +39,21 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("interpret",),
     ("interpret.inspection",),
     ("interpret.commands",),
+    ("interpret.unit_commands",),
     ("interpret.__main__",),
     ("ui",),
     ("pages",),
     ("app",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-COLOURS_FOR = ("interpret.latent", "interpret.commands", "ui", "pages", "interpret.rendering")
+COLOURS_FOR = (
+    "interpret.latent",
+    "interpret.commands",
+    "interpret.unit_commands",
+    "ui",
+    "pages",
+    "interpret.rendering",
+)
 """The only rooms that may turn numbers into pictures: results stay raw."""
 NEVER_IN_INTERPRET = ("streamlit", "plotly")
 HEAVY = ("streamlit", "plotly", "matplotlib", "umap", "timm", "captum")

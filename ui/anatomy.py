@@ -18,7 +18,7 @@ from ui.display import number, plain, scale_bar
 from ui.figures import channel_bars, figure, flow
 
 SIGNS = {"sum": "+", "concatenation": "‖", "gate": "×"}
-_SMALL, _LARGE = 54, 84
+_SMALL, _LARGE = 50, 76
 _MOST_STEPS = 12
 """A branch with more layers is shown by its end alone, as in a dense block."""
 
@@ -50,7 +50,7 @@ def _diagram(found: Anatomy) -> None:
     rows = []
     for at, (piece, names) in enumerate(zip(last.branches, last.steps, strict=True)):
         few = [name for name in names if steps[name].strength.size > 1] if len(names) <= _MOST_STEPS else []
-        end = _figure(piece, _branch_title(piece), scale, _LARGE)
+        end = _figure(piece, _end_title(piece, bool(names)), scale, _LARGE)
         rows.append((_branch_name(last, at), [*_step_figures(few, steps), end]))
     flow(rows, SIGNS[last.join.kind], _figure(last.result, f"{last.join.kind}", scale, _LARGE))
     bar, words = st.columns([1, 2.4], vertical_alignment="center")
@@ -72,8 +72,11 @@ def _branch_name(meeting: Meeting, at: int) -> str:
     return "passed on" if not meeting.steps[at] else f"branch {at + 1}"
 
 
-def _branch_title(piece: Piece) -> str:
-    return piece.layer.name.rpartition(".")[2] if piece.layer else "its answer"
+def _end_title(piece: Piece, has_steps: bool) -> str:
+    if not has_steps:
+        return "the input"
+    short = piece.layer.name.rpartition(".")[2] if piece.layer else ""
+    return "its end" if not short or short.isdigit() else short
 
 
 def _in_words(found: Anatomy, last: Meeting) -> str:
@@ -119,7 +122,7 @@ def _step_title(layer: LayerInfo) -> str:
 
 def _figure(piece: Piece, title: str, scale: Scale, width: int) -> str:
     high = float(np.nan_to_num(piece.strength).max())
-    lines = [title, f"{piece.channels:,} ch · to {number(high)}" if width > _SMALL else f"to {number(high)}"]
+    lines = [title, *([f"{piece.channels:,} channels"] if width > _SMALL else []), f"to {number(high)}"]
     name = piece.layer.name if piece.layer else title
     return figure(colour(piece.strength, scale), lines, f"Strength of {name} at each place", width)
 

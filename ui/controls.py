@@ -102,7 +102,7 @@ def pick_class(model: LoadedModel, predicted: int) -> int:
     options = [-1, *range(len(model.labels))]
     asked = selection().target if selection().target < len(model.labels) else -1
     key = f"class.{model.digest[:12]}"
-    if st.session_state.get(f"{key}.of") != asked:
+    if key not in st.session_state or st.session_state.get(f"{key}.of") != asked:
         st.session_state[key] = asked
     st.session_state[f"{key}.of"] = asked
 

@@ -125,10 +125,10 @@ def probability_bars(rows: Sequence[tuple[str, float, float]], chosen: int = -1)
 
 def question(title: str, how_to_read: str) -> None:
     """A page's title, and beside it, folded away, three sentences and an example on how to read it."""
-    words, help_text = st.columns([5, 1], vertical_alignment="center")
-    words.title(title, anchor=False)
-    with help_text.popover("How to read this", width="stretch"):
-        st.markdown(how_to_read)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title(title, anchor=False, width="content")
+        with st.popover("How to read this", width="content"):
+            st.markdown(how_to_read)
 
 
 def download_values(

@@ -62,8 +62,8 @@ def flow(rows: Sequence[tuple[str, Sequence[str]]], joined: str, result: str) ->
     """
     arrow = '<span aria-hidden="true" style="opacity:0.5;flex:0 0 auto">→</span>'
     branches = "".join(
-        '<div style="display:flex;align-items:center;gap:6px">'
-        f'<span style="{_QUIET};width:4.6rem;flex:0 0 auto">{html.escape(name)}</span>{arrow.join(items)}</div>'
+        '<div style="display:flex;align-items:center;gap:3px">'
+        f'<span style="{_QUIET};width:3.6rem;flex:0 0 auto">{html.escape(name)}</span>{arrow.join(items)}</div>'
         for name, items in rows
     )
     sign = (
@@ -73,7 +73,7 @@ def flow(rows: Sequence[tuple[str, Sequence[str]]], joined: str, result: str) ->
         else ""
     )
     st.html(
-        '<div style="display:flex;align-items:center;gap:12px;overflow-x:auto;padding-bottom:6px">'
+        '<div style="display:flex;align-items:center;gap:8px;overflow-x:auto;padding-bottom:6px">'
         f'<div style="display:flex;flex-direction:column;gap:10px">{branches}</div>{sign}</div>'
     )
 

@@ -110,7 +110,7 @@ def _pick(title: str, what: str, offers: list[Offer]) -> None:
         keys.append(current)
         titles[current] = f"{current.rpartition('/')[2][:40]} (not found)"
     widget = f"sidebar.{what}"
-    if st.session_state.get(f"{widget}.of") != current:
+    if widget not in st.session_state or st.session_state.get(f"{widget}.of") != current:
         st.session_state[widget] = current
     st.session_state[f"{widget}.of"] = current
     chosen = st.selectbox(title, keys, format_func=lambda key: titles.get(key, key), key=widget)

@@ -8,13 +8,18 @@ from ui.display import plain
 
 def layer_table(model: LoadedModel) -> list[dict[str, str | int]]:
     """One row per layer, in the order of execution."""
+    blocks = {name: block for block in model.blocks for name in block.layers}
     return [
         {
+            "part": blocks[layer.name].part,
+            "block": blocks[layer.name].title,
             "layer": layer.name,
             "kind": layer.kind,
             "output": " × ".join(f"{side:,}" for side in layer.shape),
             "stride": f"{layer.stride} px" if layer.stride else "",
+            "field": " × ".join(f"{side:,}" for side in layer.reach.size) + " px" if layer.reach else "",
             "parameters": layer.parameters,
+            "multiply-adds": layer.multiply_adds,
         }
         for layer in model.layers
     ]

@@ -16,7 +16,7 @@ from interpret.kernels import Input, UnitKernel, unit_kernel
 from interpret.latent.embedding import first_count
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel, Prediction
-from interpret.rendering import Pixels, Scale, colour, kernel_picture, overlay
+from interpret.rendering import Scale, colour, kernel_picture, overlay
 from interpret.units import UnitStatistics, ablate_over, collect_units, without_unit
 from ui.cache import RESULTS
 from ui.controls import result_of
@@ -220,13 +220,10 @@ def _crop_figure(
     width: int,
 ) -> str:
     box = found.layer.reach.box(channel, row, column) if found.layer.reach and found.layer.is_spatial else None
-
-    def cut() -> Pixels:
-        seen = model.preprocess.seen(source.read(index))
-        left, top, right, bottom = box or (0, 0, seen.shape[1], seen.shape[0])
-        return seen[max(0, top) : bottom, max(0, left) : right].copy()
-
-    crop = RESULTS.get_or_make(("crop", model.digest, source.digest, index, box), cut)
+    crop = RESULTS.get_or_make(
+        ("crop", model.digest, source.digest, index, box),
+        lambda: found.layer.crop(model.preprocess.seen(source.read(index)), channel, row, column).copy(),
+    )
     name = source.names[index]
     label = source.labels[index]
     of = source.classes[label] if label >= 0 and source.classes else name.rpartition("/")[2]
