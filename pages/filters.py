@@ -13,7 +13,7 @@ from ui.cache import RESULTS
 from ui.controls import pick_layer, result_of, settings
 from ui.display import download_values, number, picture, plain, question
 from ui.library import chosen_model, picture_of
-from ui.state import selection
+from ui.state import address, selection
 
 PER_ROW = 8
 
@@ -112,6 +112,8 @@ if drawn is not None:
                     f"yours {number(float(means[channel]))}",
                     f"Picture that excites channel {channel} of {layer.name}",
                 )
+                card = {**address(), "layer": layer.name, "channel": str(channel), "card": "open"}
+                st.page_link("pages/activations.py", label="Card", query_params=card, help=f"All of unit {channel}")
     words, buttons = st.columns([3, 1.4], vertical_alignment="center")
     with words:
         st.caption(

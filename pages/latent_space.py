@@ -11,7 +11,7 @@ from interpret.latent.embedding import embed_picture, first_count
 from interpret.rendering import class_colour
 from ui.cache import RESULTS, keep_upload
 from ui.components.point_map import MapSelection, point_map
-from ui.controls import pick_layer, result_of, settings
+from ui.controls import ask_for_folder, pick_layer, result_of, settings
 from ui.display import flat_map, inline_image, number, percent, plain, question
 from ui.library import SHAPES, chosen_model, data_of, data_stamp, data_title, picture_of
 from ui.server import THUMBNAILS
@@ -45,11 +45,7 @@ with st.expander("Settings and other data"):
     with across[0]:
         params = settings(ProjectionParams, "latent")
     with across[1]:
-        folder = st.text_input("A folder or .zip on this machine", placeholder="/data/pictures", key="latent.folder")
-        if folder and f"path/{folder}" != selection().data and st.session_state.get("latent.folder.seen") != folder:
-            st.session_state["latent.folder.seen"] = folder
-            choose(data=f"path/{folder}")
-            st.rerun()
+        ask_for_folder("latent")
         archive = st.file_uploader("Or upload a .zip of pictures, one folder per class", type=["zip"], key="latent.zip")
         if archive is not None and st.session_state.get("latent.zip.seen") != archive.file_id:
             st.session_state["latent.zip.seen"] = archive.file_id

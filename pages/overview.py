@@ -92,7 +92,8 @@ with tiles[0]:
         f"The strongest channel of {plain(maps.layer.name)}: {strongest}, mean {number(float(values.mean()))}",
         f"Activation of channel {strongest} over the picture",
     )
-    st.page_link("pages/activations.py", label="Activations", query_params=address())
+    leads = {**address(), "layer": maps.layer.name, "channel": str(strongest)}
+    st.page_link("pages/activations.py", label="Activations", query_params=leads)
 with tiles[1]:
     layer_name = model.default_layer.name
     params = FilterParams(steps=40, side=first_view(model, layer_name).side)

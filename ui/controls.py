@@ -116,6 +116,15 @@ def pick_class(model: LoadedModel, predicted: int) -> int:
     return predicted if chosen < 0 else int(chosen)
 
 
+def ask_for_folder(key: str) -> None:
+    """A field for a data set on this machine, chosen as soon as it is written."""
+    folder = st.text_input("A folder or .zip on this machine", placeholder="/data/pictures", key=f"{key}.folder")
+    if folder and f"path/{folder}" != selection().data and st.session_state.get(f"{key}.folder.seen") != folder:
+        st.session_state[f"{key}.folder.seen"] = folder
+        choose(data=f"path/{folder}")
+        st.rerun()
+
+
 def settings(kind: type[T], key: str, only: tuple[str, ...] = ()) -> T:
     """A params dataclass filled in by widgets made from its fields' ranges, choices and help texts."""
     values: dict[str, Any] = {}

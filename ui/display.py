@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import html
 import io
 import json
@@ -137,15 +138,40 @@ def download_values(
     """A button that hands out a zip with the raw values as `.npy` and a manifest that says what they are."""
 
     def pack() -> bytes:
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            raw = io.BytesIO()
-            np.save(raw, values)
-            archive.writestr(f"{stem}.npy", raw.getvalue())
-            archive.writestr("manifest.json", json.dumps({**manifest, "shape": list(values.shape)}, indent=2))
-        return buffer.getvalue()
+        raw = io.BytesIO()
+        np.save(raw, values)
+        return _zipped({f"{stem}.npy": raw.getvalue()}, {**manifest, "shape": list(values.shape)})
 
     st.download_button(label, pack, file_name=f"{stem}.zip", mime="application/zip", key=key, on_click="ignore")
+
+
+Table = tuple[Sequence[str], Sequence[Sequence[object]]]
+"""Heads and rows."""
+
+
+def download_tables(
+    label: str, tables: Mapping[str, Table], stem: str, manifest: Mapping[str, object], key: str
+) -> None:
+    """A button that hands out a zip with tables as `.csv` and a manifest that says what they are."""
+
+    def pack() -> bytes:
+        files = {}
+        for name, (heads, rows) in tables.items():
+            text = io.StringIO(newline="")
+            csv.writer(text).writerows([heads, *rows])
+            files[f"{name}.csv"] = text.getvalue().encode("utf-8", "backslashreplace")
+        return _zipped(files, manifest)
+
+    st.download_button(label, pack, file_name=f"{stem}.zip", mime="application/zip", key=key, on_click="ignore")
+
+
+def _zipped(files: Mapping[str, bytes], manifest: Mapping[str, object]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+        archive.writestr("manifest.json", json.dumps(manifest, indent=2))
+    return buffer.getvalue()
 
 
 def flat_map(

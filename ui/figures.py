@@ -42,6 +42,11 @@ def figure(picture: Pixels | bytes, lines: Sequence[str], alt: str, width: int, 
     )
 
 
+def section(title: str) -> None:
+    """The heading of a part of a panel; trusted Markdown."""
+    st.markdown(f"###### {title}")
+
+
 def figures(items: Sequence[str], gap: int = 8) -> None:
     """A row of figures that wraps."""
     st.html(f'<div style="display:flex;flex-wrap:wrap;gap:{gap}px;align-items:flex-start">{"".join(items)}</div>')

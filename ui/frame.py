@@ -42,6 +42,7 @@ STYLE = """<style>
 .stSidebar [data-testid="stSidebarUserContent"] { padding-bottom: 1rem }
 h1 { font-size: 1.5rem !important; padding: 0 !important }
 h3 { font-size: 1.05rem !important; padding: 0.2rem 0 !important }
+[data-testid="stElementToolbar"] button[aria-label="Download as CSV"] { display: none }  /* it brings no manifest */
 </style>"""
 
 _log = logging.getLogger("loupe")

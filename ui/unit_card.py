@@ -8,22 +8,20 @@ import numpy as np
 import streamlit as st
 
 from interpret.activations import ActivationMaps
-from interpret.datasets import PictureSource
 from interpret.filters import FilterImages, FilterParams, filter_images, first_view
 from interpret.images import InputImage
 from interpret.jobs import Job
 from interpret.kernels import Input, UnitKernel, unit_kernel
-from interpret.latent.embedding import first_count
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel, Prediction
 from interpret.rendering import Scale, colour, kernel_picture, overlay
-from interpret.units import UnitStatistics, ablate_over, collect_units, without_unit
+from interpret.units import without_unit
 from ui.cache import RESULTS
 from ui.controls import result_of
 from ui.display import number, percent, picture, plain, scale_bar
-from ui.figures import figure, figures
-from ui.library import SHAPES, data_of, data_stamp, data_title
-from ui.state import address, choose, selection
+from ui.figures import figure, figures, section
+from ui.state import address, choose
+from ui.unit_data import chosen_statistics, show_ablation, show_classes, show_crops
 
 WIDTH = 468
 _STYLE = f"""<style>
@@ -60,15 +58,15 @@ def unit_card(
     with st.container(key="unit-card"):
         _header(layer, channel)
         _on_this_picture(model, image, maps, channel, prediction, links)
-        source, statistics = _statistics(model, layer)
+        source, statistics = chosen_statistics(model, layer)
         if statistics is not None and source is not None:
-            _excites(model, source, statistics, channel)
+            show_crops(model, source, statistics, channel)
         _looks_for(model, layer, channel)
         _kernel(model, layer, channel)
         mean = None if statistics is None else float(np.nanmean(statistics.sample_means[:, channel]))
         _without(model, image, layer, channel, prediction, mean)
         if statistics is not None:
-            _classes(statistics, channel)
+            show_classes(statistics, channel)
 
 
 def _header(layer: LayerInfo, channel: int) -> None:
@@ -86,10 +84,6 @@ def _header(layer: LayerInfo, channel: int) -> None:
     if shut.button("", icon=":material/close:", key="card.shut", help="Close the card"):
         choose(card="")
         st.rerun()
-
-
-def _title(text: str) -> None:
-    st.markdown(f"###### {text}")
 
 
 def _on_this_picture(
@@ -126,112 +120,8 @@ def _on_this_picture(
         st.caption("Link: gradient times activation, summed over the places.")
 
 
-def _statistics(model: LoadedModel, layer: LayerInfo) -> tuple[PictureSource | None, UnitStatistics | None]:
-    """The data set chosen and what it says of the layer, None while that is being computed."""
-    _title("What excites it most")
-    data = selection().data
-    few = first_count(model)
-    which, count = st.columns([1.7, 1], gap="small")
-    options = [*SHAPES] + ([data] if data not in SHAPES else [])
-    chosen = which.selectbox("Data set", options, options.index(data), format_func=data_title, key=f"card.data.{data}")
-    if chosen != data:
-        choose(data=chosen)
-        st.rerun()
-    sizes = [100, 200, 500, 1000, 2000, 5000, 10000]
-    limit = count.selectbox("Pictures", sizes, sizes.index(few), format_func="{:,}".format, key=f"card.limit.{few}")
-    stamp = data_stamp(data)
-    source = RESULTS.get_or_make(("source", data, stamp, limit), data_of(data, limit))
-
-    def key(name: str) -> tuple[object, ...]:
-        return ("units", model.digest, data, stamp, limit, name)
-
-    def work() -> Job[UnitStatistics]:
-        found = yield from collect_units(model, source, _collected(model, layer))
-        for name, statistics in found.items():
-            RESULTS.put(key(name), statistics)
-        return found[layer.name]
-
-    title = f"What excites {plain(layer.name)}"
-    return source, result_of("units", key(layer.name), title, work)
-
-
-def _collected(model: LoadedModel, layer: LayerInfo) -> list[str]:
-    """The layer, and the last one of each part of the network, which cost next to nothing in the same pass."""
-    ends = {block.part: block.output for block in model.blocks}
-    usable = [name for name in ends.values() if model.layer(name).layout != "other"]
-    return sorted({layer.name, *usable})
-
-
-def _excites(model: LoadedModel, source: PictureSource, found: UnitStatistics, channel: int) -> None:
-    count = int((found.top_pictures[channel] >= 0).sum())
-    top = [
-        _crop_figure(model, source, found, int(picture), channel, int(row), int(column), float(value), 96)
-        for picture, row, column, value in zip(
-            found.top_pictures[channel, : min(8, count)],
-            found.top_rows[channel],
-            found.top_columns[channel],
-            found.top_values[channel],
-            strict=False,
-        )
-    ]
-    figures(top)
-    whole = found.layer.reach is None or not found.layer.is_spatial
-    st.caption(
-        ("The whole pictures" if whole else "The receptive field around the maximum in the pictures")
-        + f" with the greatest maximum among {found.seen:,}, the value under each"
-        + (f"; {len(found.skipped):,} could not be read" if found.skipped else "")
-        + ". People predict a unit from such crops better than from synthetic pictures: 92 against 82 per cent "
-        "(Borowski et al. 2020)."
-    )
-    _title("From least to most")
-    spread = [
-        _crop_figure(
-            model,
-            source,
-            found,
-            int(found.sample_pictures[at]),
-            channel,
-            int(found.sample_rows[at, channel]),
-            int(found.sample_columns[at, channel]),
-            float(found.sample_maxima[at, channel]),
-            62,
-        )
-        for at in found.spread(channel, 6)
-    ]
-    figures(spread)
-    silent = float(found.silent_share[channel])
-    st.caption(
-        f"At evenly spread ranks. The median picture reaches {number(found.percentile(channel, 50))}, the 99th "
-        f"percentile {number(found.percentile(channel, 99))}"
-        + (f"; it stays at zero in {percent(silent)} of the pictures." if silent else ".")
-        + (" **It is dead: zero in every picture.**" if found.dead[channel] else "")
-    )
-
-
-def _crop_figure(
-    model: LoadedModel,
-    source: PictureSource,
-    found: UnitStatistics,
-    index: int,
-    channel: int,
-    row: int,
-    column: int,
-    value: float,
-    width: int,
-) -> str:
-    box = found.layer.reach.box(channel, row, column) if found.layer.reach and found.layer.is_spatial else None
-    crop = RESULTS.get_or_make(
-        ("crop", model.digest, source.digest, index, box),
-        lambda: found.layer.crop(model.preprocess.seen(source.read(index)), channel, row, column).copy(),
-    )
-    name = source.names[index]
-    label = source.labels[index]
-    of = source.classes[label] if label >= 0 and source.classes else name.rpartition("/")[2]
-    return figure(crop, [number(value), of], f"{name}: the part that excites the channel", width, width)
-
-
 def _looks_for(model: LoadedModel, layer: LayerInfo, channel: int) -> None:
-    _title("What it looks for, and what silences it")
+    section("What it looks for, and what silences it")
     own = min(model.preprocess.size)
     side = first_view(model, layer.name).side or (128 if own > 128 else 0)
     columns = st.columns(2, gap="small")
@@ -268,7 +158,7 @@ def _growing(drawn: FilterImages) -> None:
 
 
 def _kernel(model: LoadedModel, layer: LayerInfo, channel: int) -> None:
-    _title("Its kernel")
+    section("Its kernel")
     kernel = unit_kernel(model, layer.name, channel)
     if kernel is None:
         st.caption("No convolution makes this channel alone, so there is no kernel to show.")
@@ -320,7 +210,7 @@ def _input(each: Input, scale: Scale) -> None:
 def _without(
     model: LoadedModel, image: InputImage, layer: LayerInfo, channel: int, prediction: Prediction, mean: float | None
 ) -> None:
-    _title("Without it")
+    section("Without it")
     values = {"zero": 0.0} | ({"its mean": mean} if mean is not None and np.isfinite(mean) else {})
     best = prediction.top(1)[0]
     rows = [("unchanged", prediction)]
@@ -336,63 +226,4 @@ def _without(
         "the network says": [model.labels[each.top(1)[0]] for _, each in rows],
     }
     st.dataframe(table, hide_index=True)
-    _over_the_data(model, layer, channel, values)
-
-
-def _over_the_data(model: LoadedModel, layer: LayerInfo, channel: int, values: dict[str, float]) -> None:
-    data, limit = selection().data, min(200, first_count(model))
-    key = ("ablation", model.digest, data, data_stamp(data), limit, layer.name, channel, tuple(values.items()))
-    asked = st.session_state.get("card.ablate") == key
-    if RESULTS.get(key) is None and not asked:
-        if st.button(f"Measure it over {limit} pictures of {data_title(data)}", key="card.measure"):
-            st.session_state["card.ablate"] = key
-            st.rerun()
-        return
-    found = result_of(
-        "ablation",
-        key,
-        f"Without unit {channel}",
-        lambda: ablate_over(model, data_of(data, limit)(), layer.name, channel, values),
-    )
-    if found is None:
-        return
-    what = "accuracy" if found.compared_with == "labels" else "agreement with the unchanged network"
-    present = np.flatnonzero(found.counts)
-    drop = np.nan_to_num(found.changed_accuracy[0] - found.accuracy)[present]
-    present = present[np.argsort(drop, kind="stable")]
-    table: dict[str, object] = {
-        "class": [found.classes[at] for at in present],
-        "pictures": found.counts[present],
-        what: found.accuracy[present],
-    }
-    for at, way in enumerate(found.ways):
-        table[way] = found.changed_accuracy[at][present]
-    config = {name: st.column_config.NumberColumn(format="percent") for name in (what, *found.ways)}
-    st.dataframe(table, hide_index=True, height=min(240, 38 + 35 * len(present)), column_config=config)
-    flips = ", ".join(f"{way} {int(count):,}" for way, count in zip(found.ways, found.flipped, strict=True))
-    st.caption(f"Of {len(found.pictures):,} predictions so many change: {flips}.")
-
-
-def _classes(found: UnitStatistics, channel: int) -> None:
-    _title("Which classes excite it")
-    by = found.by_class(channel)
-    present = np.flatnonzero(by.counts > 0)
-    order = present[np.argsort(-np.nan_to_num(by.areas[present], nan=-1), kind="stable")]
-    table = {
-        "predicted class" if by.predicted else "class": [by.classes[at] for at in order],
-        "pictures": by.counts[order],
-        "mean": by.means[order],
-        "± sd": by.deviations[order],
-        "AUC": by.areas[order],
-    }
-    config = {
-        "mean": st.column_config.NumberColumn(format="%.3g"),
-        "± sd": st.column_config.NumberColumn(format="%.3g"),
-        "AUC": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f"),
-    }
-    st.dataframe(table, hide_index=True, height=min(320, 38 + 35 * len(order)), column_config=config)
-    st.caption(
-        "AUC: the chance that a picture of the class has a greater mean activation than one of another class; "
-        "0.5 tells nothing, 1 separates the class perfectly."
-        + (" The data set has no labels, so the network's own predictions stand for them." if by.predicted else "")
-    )
+    show_ablation(model, layer, channel, values)
