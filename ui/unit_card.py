@@ -61,7 +61,7 @@ def unit_card(
         source, statistics = chosen_statistics(model, layer)
         if statistics is not None and source is not None:
             show_crops(model, source, statistics, channel)
-        _looks_for(model, layer, channel)
+        _looks_for(model, maps, channel)
         _kernel(model, layer, channel)
         mean = None if statistics is None else float(np.nanmean(statistics.sample_means[:, channel]))
         _without(model, image, layer, channel, prediction, mean)
@@ -120,30 +120,38 @@ def _on_this_picture(
         st.caption("Link: gradient times activation, summed over the places.")
 
 
-def _looks_for(model: LoadedModel, layer: LayerInfo, channel: int) -> None:
+def _looks_for(model: LoadedModel, maps: ActivationMaps, channel: int) -> None:
     section("What it looks for, and what silences it")
-    own = min(model.preprocess.size)
-    side = first_view(model, layer.name).side or (128 if own > 128 else 0)
+    layer = maps.layer
+    below = (layer, channel)
+    if not (maps.values < 0).any():  # it stops at zero, so what lies below is asked of the convolution behind it
+        kernel = unit_kernel(model, layer.name, channel)
+        below = (kernel.layer, kernel.channel) if kernel else below
     columns = st.columns(2, gap="small")
-    for column, direction in zip(columns, ("positive", "negative"), strict=True):
+    for column, direction, (target, number_of) in zip(
+        columns, ("positive", "negative"), ((layer, channel), below), strict=True
+    ):
+        own = min(model.preprocess.size)
+        side = first_view(model, target.name).side or (128 if own > 128 else 0)
         params = FilterParams(steps=64, side=side, direction=direction)  # type: ignore[arg-type]
         with column:
             drawn = result_of(
                 f"card filter {direction}",
-                ("filters", model.digest, layer.name, (channel,), params),
-                f"Unit {channel}, {direction}",
-                _drawing(model, layer, channel, params),
+                ("filters", model.digest, target.name, (number_of,), params),
+                f"Unit {number_of}, {direction}",
+                _drawing(model, target, number_of, params),
                 _growing,
                 compact=True,
             )
             if drawn is not None:
                 _growing(drawn)
-                st.caption(
-                    f"{'Drives it up' if direction == 'positive' else 'Down'}: {number(float(drawn.reached[0]))}"
-                )
+                where = "" if target is layer else f", at {plain(target.name)}"
+                way = "Drives it up" if direction == "positive" else "Drives it down"
+                st.caption(f"{way}: {number(float(drawn.reached[0]))}{where}")
     st.caption(
         "Grown from noise by gradient ascent, 64 steps: the mean activation each reaches. It is no proof of what "
         "the unit does: compare with the crops above."
+        + ("" if below[0] is layer else " The layer stops at zero, so what drives it down is asked before that.")
     )
 
 

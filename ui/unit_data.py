@@ -127,7 +127,8 @@ def _crop_figure(
     crop = RESULTS.get_or_make(("crop", model.digest, source.digest, index, box, whole), cut)
     name = source.names[index]
     label = source.labels[index]
-    of = source.classes[label] if label >= 0 and source.classes else name.rpartition("/")[2]
+    predicted = model.labels[found.predictions[index]]
+    of = source.classes[label] if label >= 0 and source.classes else f"called {predicted}"
     return figure(crop, [number(value), of], f"{name}: the part that excites the channel", width, width)
 
 

@@ -199,7 +199,7 @@ def filter_images(
                 loss = sign * answer(moved, numbers).sum()
                 (gradient,) = torch.autograd.grad(loss, spectrum)
             optimiser.descend(gradient)
-            if step < REDRAWS:
+            if step < REDRAWS and params.direction == "positive":  # at its least a ReLU has no gradient either
                 for at in torch.nonzero(gradient.flatten(1).abs().amax(1) == 0).flatten().tolist():
                     again = new_spectrum([generators[own][at]], height, width) * 2.0 ** (step + 1)
                     spectrum.data[at] = again[0].to(device)

@@ -50,6 +50,30 @@ def test_what_is_reached_rises_above_the_start_and_above_noise(trap: LoadedModel
     assert (found.reached > best_noise).all()
 
 
+@pytest.mark.parametrize("layer", ["conv1", "bn2", "head"])
+def test_the_negative_direction_falls_below_the_start_and_below_noise(trap: LoadedModel, layer: str) -> None:
+    channels = tuple(range(trap.layer(layer).channels))
+    found = complete(filter_images(trap, layer, channels, FilterParams(steps=150, direction="negative")))
+    noise = np.random.default_rng(0).random((20, 12, 12, 3)).astype(np.float32)
+    least = np.min(
+        [answer(trap, layer, np.repeat(picture[None], len(channels), 0), channels) for picture in noise], axis=0
+    )
+    assert (found.reached < answer(trap, layer, start(trap, channels, 0), channels)).all()
+    assert (found.reached < least).all()
+    with pytest.raises(UnknownName, match='Direction "sideways" is not in the directions'):
+        FilterParams(direction="sideways")  # type: ignore[arg-type]
+
+
+def test_a_channel_that_is_silent_already_is_left_alone_by_the_negative_direction() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 5))
+    network[0].weight.data.zero_()
+    network[0].bias.data.fill_(-1.0)
+    model = look_into(network, 5)
+    found = complete(filter_images(model, "1", (0,), FilterParams(steps=15, direction="negative")))
+    np.testing.assert_allclose(found.pictures[0], start(model, (0,), 0)[0], atol=1e-6)
+    assert found.reached[0] == 0
+
+
 def test_what_is_said_to_be_reached_is_what_the_picture_gives(trap: LoadedModel) -> None:
     found = drawn(trap, "conv2", (4, 1), steps=5)
     np.testing.assert_allclose(found.reached, answer(trap, "conv2", found.pictures, (4, 1)), atol=1e-5)
