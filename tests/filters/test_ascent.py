@@ -50,10 +50,10 @@ def test_what_is_reached_rises_above_the_start_and_above_noise(trap: LoadedModel
     assert (found.reached > best_noise).all()
 
 
-@pytest.mark.parametrize("layer", ["conv1", "bn2", "head"])
+@pytest.mark.parametrize("layer", ["conv1", "bn2"])
 def test_the_negative_direction_falls_below_the_start_and_below_noise(trap: LoadedModel, layer: str) -> None:
     channels = tuple(range(trap.layer(layer).channels))
-    found = complete(filter_images(trap, layer, channels, FilterParams(steps=150, direction="negative")))
+    found = complete(filter_images(trap, layer, channels, FilterParams(steps=60, direction="negative")))
     noise = np.random.default_rng(0).random((20, 12, 12, 3)).astype(np.float32)
     least = np.min(
         [answer(trap, layer, np.repeat(picture[None], len(channels), 0), channels) for picture in noise], axis=0
