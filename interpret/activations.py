@@ -97,6 +97,7 @@ def class_links(model: LoadedModel, image: InputImage, layer: str, target: int) 
     link_k = sum over places of A_k * d score_target / d A_k
 
     the change of the class score, to first order, when the channel is set to zero, with its sign turned.
+    Zero for layers the score does not depend on, such as another head's.
 
     Args:
         model: the network.
@@ -119,7 +120,11 @@ def class_links(model: LoadedModel, image: InputImage, layer: str, target: int) 
     assert tape.scores is not None
     with torch.enable_grad():
         score = tape.scores[0, target]
-    product = tape.gradient(score, layer) * tape[layer].detach()
+        gradient = None
+        if score.requires_grad:
+            (gradient,) = torch.autograd.grad(score, tape[layer], allow_unused=True)
+    output = tape[layer].detach()
+    product = torch.zeros_like(output) if gradient is None else gradient * output
     links = info.channels_first(product)[0].sum((1, 2)).float().cpu().numpy()
     links.flags.writeable = False
     return links

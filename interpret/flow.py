@@ -186,7 +186,11 @@ class Follow(TorchDispatchMode):
         if known:
             outputs = [value for value in tree_leaves(output) if isinstance(value, torch.Tensor)]
             for number, value in enumerate(outputs):
-                self._known[value] = self._after(func, name, args, kwargs, known, data, value, number, join)
+                try:
+                    after = self._after(func, name, args, kwargs, known, data, value, number, join)
+                except Exception:  # a form of the operation not met before; a network must open all the same
+                    after = _Followed(None)
+                self._known[value] = after
         return output
 
     def _join(self, name: str, known: Sequence[_Followed], data: Sequence[torch.Tensor]) -> Join | None:
@@ -229,10 +233,7 @@ class Follow(TorchDispatchMode):
         if name == "cat":
             return _concatenated(known, args, kwargs, origin)
         rule = _RULES.get(name)
-        try:
-            return rule(first, args, kwargs, output, number, origin) if rule else _Followed(None)
-        except (IndexError, KeyError, TypeError, ValueError):  # a form of the operation not met before: not known
-            return _Followed(None)
+        return rule(first, args, kwargs, output, number, origin) if rule else _Followed(None)
 
 
 def _carried_out(args: tuple[Any, ...]) -> ConvolutionCall:

@@ -164,18 +164,23 @@ def test_following_a_pass_does_not_change_it(resnet50: LoadedModel) -> None:
         assert torch.equal(plain[name], watched.outputs[name])
 
 
+@pytest.mark.parametrize("where", ["_convolution", "_pointwise", "_concatenated"])
 def test_a_form_of_an_operation_not_met_before_does_not_stop_a_network_from_opening(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     import interpret.flow
 
     def broken(*_: object) -> None:
         raise IndexError("a shape nobody thought of")
 
-    monkeypatch.setitem(interpret.flow._RULES, "convolution", broken)
+    if where == "_convolution":
+        monkeypatch.setitem(interpret.flow._RULES, "convolution", broken)
+    else:
+        monkeypatch.setattr(f"interpret.flow.{where}", broken)
     model = look_into(random_network(family("squeezenet1_1")), 7, (64, 64))
-    assert all(layer.reach is None for layer in model.layers if layer.kernel)
-    assert len(model.layers) > 50
+    known = [layer.name for layer in model.layers if layer.kernel and layer.reach]
+    assert len(known) == {"_convolution": 0, "_pointwise": 1, "_concatenated": 4}[where]
+    assert len(model.layers) > 50 and len(model.blocks) > 8
 
 
 BLOCKS = {

@@ -281,3 +281,18 @@ def test_a_link_is_the_first_order_effect_of_turning_a_channel_down(trap: Loaded
         tape = trap.observe(batch, edit={"conv1": smaller}, until="scores")
         assert tape.scores is not None
         assert (score - float(tape.scores[0, 1])) / 1e-3 == pytest.approx(float(links[channel]), abs=5e-3)
+
+
+def test_a_layer_the_score_does_not_depend_on_has_no_link() -> None:
+    class TwoHeads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head, self.box = nn.Conv2d(3, 6, 3), nn.Linear(6, 5), nn.Linear(6, 4)
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            means = self.conv(x).mean((2, 3))
+            return {"boxes": self.box(means), "classes": self.head(means)}
+
+    model = look_into(TwoHeads(), 5)
+    assert (class_links(model, noise_picture(0), "box", 1) == 0).all()
+    assert np.abs(class_links(model, noise_picture(0), "conv", 1)).max() > 0
