@@ -168,15 +168,15 @@ def test_following_a_pass_does_not_change_it(resnet50: LoadedModel) -> None:
 def test_a_form_of_an_operation_not_met_before_does_not_stop_a_network_from_opening(
     monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    import interpret.flow
+    import interpret.flow.rules
 
     def broken(*_: object) -> None:
         raise IndexError("a shape nobody thought of")
 
     if where == "_convolution":
-        monkeypatch.setitem(interpret.flow._RULES, "convolution", broken)
+        monkeypatch.setitem(interpret.flow.rules.RULES, "convolution", broken)
     else:
-        monkeypatch.setattr(f"interpret.flow.{where}", broken)
+        monkeypatch.setattr(f"interpret.flow.rules.{where.removeprefix('_')}", broken)
     model = look_into(random_network(family("squeezenet1_1")), 7, (64, 64))
     known = [layer.name for layer in model.layers if layer.kernel and layer.reach]
     assert len(known) == {"_convolution": 0, "_pointwise": 1, "_concatenated": 4}[where]
