@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from interpret.answers import Normalisation
 from interpret.blocks import Block
 from interpret.flow import Join
 from interpret.images import InputImage
 from interpret.layers import LayerInfo
-from interpret.model import LoadedModel, Normalisation
+from interpret.model import LoadedModel
 
 
 @dataclass(frozen=True, eq=False)

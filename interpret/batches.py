@@ -9,10 +9,11 @@ from typing import Generic, TypeVar
 
 import torch
 
+from interpret.answers import Tape
 from interpret.datasets.sources import PictureSource
 from interpret.errors import InterpretError
 from interpret.images import InputImage
-from interpret.model import LoadedModel, Tape
+from interpret.model import LoadedModel
 from interpret.tape import Edit
 
 BATCH = {"cpu": 8, "cuda": 128, "mps": 32}

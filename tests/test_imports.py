@@ -15,14 +15,14 @@ from tests.conftest import REPOSITORY
 # From the ground up. A file may import its own room and the rooms below it, never one beside it or above.
 # Beyond the plan's drawing: `errors` lies below everything; `channels` reads channel numbers, `limits` the settings;
 # `reach` and `flow` follow a pass operation by operation, `layers` and `blocks` describe what was found, `loading`
-# makes a network of a checkpoint, `batches` brings a data set to it; and `checkpoints` lies on `architectures`, because
-# fetching published weights has to know what was published for which architecture.
+# makes a network of a checkpoint, `answers` are what its passes leave, `batches` brings a data set to it; and
+# `checkpoints` lies on `architectures`, because fetching published weights has to know what was published for which.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("interpret.errors",),
     ("interpret.jobs", "interpret.runtime", "interpret.channels", "interpret.limits", "interpret.reach"),
     ("interpret.images", "interpret.labels", "interpret.tape", "interpret.flow", "interpret.rendering"),
     ("interpret.layers",),
-    ("interpret.architectures", "interpret.datasets", "interpret.blocks"),
+    ("interpret.architectures", "interpret.datasets", "interpret.blocks", "interpret.answers"),
     ("interpret.checkpoints",),
     ("interpret.model",),
     ("interpret.batches", "interpret.loading", "interpret.work"),

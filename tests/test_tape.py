@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from interpret.model import LoadedModel, Tape
+from interpret.answers import Tape
+from interpret.model import LoadedModel
 from interpret.tape import Edit
 from tests.conftest import TrapNetwork, look_into, nothing_left_behind, trap_reference
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from interpret.activations import ActivationMaps, ChannelStatistics, activations, channel_statistics
+from interpret.answers import Prediction
 from interpret.images import InputImage
 from interpret.layers import LayerInfo
-from interpret.model import LoadedModel, Prediction
+from interpret.model import LoadedModel
 from ui.cache import RESULTS
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import streamlit as st
 
 from interpret.activations import ActivationMaps
+from interpret.answers import Prediction
 from interpret.filters import FilterImages, FilterParams, filter_images, first_view
 from interpret.images import InputImage
 from interpret.jobs import Job
 from interpret.kernels import Input, UnitKernel, unit_kernel
 from interpret.layers import LayerInfo
-from interpret.model import LoadedModel, Prediction
+from interpret.model import LoadedModel
 from interpret.rendering import Scale, colour, kernel_picture, overlay
 from interpret.units import without_unit
 from ui.cache import RESULTS

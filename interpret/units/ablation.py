@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from interpret.answers import Prediction
 from interpret.batches import batch_size, decoded_batches, observed
 from interpret.datasets.sources import PictureSource
 from interpret.errors import BadInput
 from interpret.images import InputImage
 from interpret.jobs import Job, Progress
 from interpret.layers import LayerInfo
-from interpret.model import LoadedModel, Prediction
+from interpret.model import LoadedModel
 from interpret.tape import Edit
 from interpret.units.statistics import existing_channel, read_only
 from interpret.work import multiplications

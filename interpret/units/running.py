@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from interpret.answers import Tape
 from interpret.datasets.sources import PictureSource
 from interpret.layers import LayerInfo
-from interpret.model import LoadedModel, Tape
+from interpret.model import LoadedModel
 from interpret.units.statistics import UnitStatistics, read_only
 from interpret.units.store import Arrays
 
