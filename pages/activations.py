@@ -89,10 +89,10 @@ with right:
         label=f"Channels of {layer.name}",
         on_open=open_card,
     )
+    if channel != selection().channel:
+        choose(channel=channel)
     if other is not None:
-        other.show_grid(palettes, shared, channel)
-if channel != selection().channel:
-    choose(channel=channel)
+        other = other.show_grid(palettes, shared, channel)
 
 with left or right:
     panes = [
@@ -109,7 +109,7 @@ with left or right:
         scale = Scale.suited(maps.values)
     else:
         scale = Scale.suited(np.concatenate([pane.values.ravel() for pane in panes]))
-    asked = [int(part) for part in selection().place.split(",") if part.isdigit()][:2]
+    asked = [int(part) for part in selection().place.split(",") if part.isdecimal()][:2]
     inside = len(asked) == 2 and asked[0] < layer.rows and asked[1] < layer.columns
     place = map_view(
         panes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
@@ -41,8 +41,8 @@ class Beside:
 
     def show_grid(
         self, palettes: Mapping[str, NDArray[np.uint8]], shared: tuple[float, float] | None, channel: int
-    ) -> int:
-        """Its channels, under the same scale, order and cursor; the channel chosen in it."""
+    ) -> Beside:
+        """Its channels, under the same scale, order and cursor; what stands there once a channel of it is chosen."""
         layer = self.maps.layer
         found = feature_grid(
             self.maps.values,
@@ -56,9 +56,14 @@ class Beside:
             height=320,
             label=f"Channels of {layer.name} for {self.image.name}",
         )
-        if self.channel is not None and found != self.channel:
+        if self.channel is None:
+            if found != channel:
+                choose(channel=found)
+                st.rerun()
+            return self
+        if found != self.channel:
             choose(beside=f"layer/{layer.name}/{found}")
-        return found
+        return replace(self, channel=found)
 
     def pane(self, channel: int) -> Pane:
         """The channel over what the network saw."""
@@ -116,7 +121,7 @@ def compared(model: LoadedModel, image: InputImage, layer: LayerInfo, kind: str)
         other_name = st.selectbox(
             "The other layer", names, names.index(first), key=f"beside.layer.{first}", label_visibility="collapsed"
         )
-        channel = int(number) if number.isdigit() and other_name == first else 0
+        channel = int(number) if number.isdecimal() and other_name == first else 0
         channel = min(channel, model.layer(other_name).channels - 1)
         if f"{other_name}/{channel}" != which:
             choose(beside=f"layer/{other_name}/{channel}")

@@ -91,8 +91,9 @@ def address() -> dict[str, str]:
 def write_address() -> None:
     """Puts the choices into the address bar, so that it restores the screen."""
     written = address()
-    if dict(st.query_params) != written:
-        st.query_params.from_dict(written)
+    # Also when the server has it already: after a link to the page it stands on, the browser still shows the old one.
+    # For an address that it shows, the browser takes no step in its history.
+    st.query_params.from_dict(written)
     st.session_state[_WRITTEN] = written
 
 
@@ -104,7 +105,7 @@ def parse(asked: Mapping[str, str], otherwise: Selection) -> Selection:
             continue
         value = asked[field.name][:400]
         if field.type == "int":
-            if value.lstrip("-").isdigit() and len(value) < 10:
+            if value.removeprefix("-").isdecimal() and len(value) < 10:
                 changes[field.name] = int(value)
         else:
             changes[field.name] = value

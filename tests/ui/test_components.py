@@ -877,3 +877,54 @@ def test_without_webgl2_the_page_is_told(page: Any, map_app: RunningApp) -> None
     page.get_by_text("Show the map").click()
     wait_for_python(page, "This browser cannot draw with WebGL2")
     wait_for_python(page, '"unsupported": true')
+
+
+# ---- channels that are opened -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def opening_app(browser: Any) -> Iterator[RunningApp]:
+    with running_app(APPS / "opening_app.py") as app:
+        yield app
+
+
+def test_a_click_opens_a_channel_also_when_it_is_chosen_already(page: Any, opening_app: RunningApp) -> None:
+    ready(page, opening_app.url)
+    wait_for_python(page, "Opened [], channel 0 in run 1")
+    page.mouse.click(*tile(page, 9))
+    wait_for_python(page, "Opened [9], channel 9")
+    page.mouse.click(*tile(page, 9))
+    wait_for_python(page, "Opened [9, 9], channel 9")
+    page.get_by_label("Sort").select_option(label="Max")
+    other = next(channel for channel in order(page) if channel < 64 and channel != 9)
+    page.mouse.click(*tile(page, other))
+    wait_for_python(page, f"Opened [9, 9, {other}], channel {other}")
+    assert page.locator(".loupe").get_attribute("data-selected") == str(other)
+
+
+def test_the_enter_key_opens_the_chosen_channel_and_arrow_keys_open_none(page: Any, opening_app: RunningApp) -> None:
+    ready(page, opening_app.url)
+    page.locator(".scroller").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    wait_for_python(page, "Opened [], channel 3")
+    page.keyboard.press("Enter")
+    wait_for_python(page, "Opened [3], channel 3")
+    page.keyboard.press("ArrowRight")
+    wait_for_python(page, "Opened [3], channel 4")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")  # at once: the server has not heard of the last key yet
+    wait_for_python(page, "Opened [3, 5], channel 5")
+    page.get_by_text("Table", exact=True).click()
+    page.locator(".table tbody tr").nth(20).locator("button").click()
+    wait_for_python(page, "Opened [3, 5], channel 20")
+
+
+def test_a_grid_without_cards_opens_nothing(page: Any, opening_app: RunningApp) -> None:
+    ready(page, f"{opening_app.url}/?case=closed")
+    page.mouse.click(*tile(page, 9))
+    wait_for_python(page, "Opened [], channel 9 in run 2")
+    page.locator(".scroller").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    wait_for_python(page, "Opened [], channel 10 in run 3")

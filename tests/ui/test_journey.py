@@ -77,6 +77,13 @@ def pixels(page: Any, alt: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(bytes(data))).convert("RGB"), np.int16)
 
 
+def large_map(page: Any, title: str) -> np.ndarray:
+    """The large map of the Activations page over its picture, as drawn, once it has that title."""
+    page.locator(".panes .title").get_by_text(title, exact=True).wait_for(timeout=WAIT)
+    settle(page)
+    return np.asarray(Image.open(io.BytesIO(page.locator(".stage").first.screenshot())).convert("RGB"), np.int16)
+
+
 def differ(first: np.ndarray, second: np.ndarray) -> bool:
     return first.shape != second.shape or float(np.abs(first - second).mean()) > 1
 
@@ -111,10 +118,12 @@ def test_every_page_shows_pictures_that_depend_on_the_upload(app: RunningApp, pa
         key = re.search(r"picture=(upload%2F\w+|upload/\w+)", page.url)
         assert key, "the address does not name the upload"
         for path, alt in zip(
-            PATHS, ("Heatmap of", "Activation of", "Picture that excites", "Heatmap of", ""), strict=True
+            PATHS, ("Heatmap of", "the large map", "Picture that excites", "Heatmap of", ""), strict=True
         ):
             open_app(page, f"{app.url}/{path}?{key.group(0)}&target=0&channel=3")
-            if alt:
+            if alt == "the large map":
+                shown.setdefault(path, []).append(large_map(page, f"Channel 3 of layer3, my {label}.png"))
+            elif alt:
                 shown.setdefault(path, []).append(pixels(page, alt))
             else:
                 page.get_by_text(f"Nearest to your picture, my {label}.png").wait_for(timeout=WAIT)
@@ -164,7 +173,7 @@ def test_a_deep_link_shows_the_same_screen_again(app: RunningApp, browser: Any, 
     grid.click(position={"x": 130, "y": 20})
     page.wait_for_url(re.compile(r"channel=[1-9]"), timeout=WAIT)
     settle(page)
-    caption = page.get_by_text(re.compile(r"^Channel \d+ of layer2\.1 over")).inner_text()
+    caption = page.get_by_text(re.compile(r"^Channel \d+ of layer2\.1, heart")).inner_text()
     url = page.url
     for part in ("checkpoint=bundled%2Fshapes-shortcut.safetensors", "layer=layer2.1"):
         assert part in url.replace("bundled/", "bundled%2F")
@@ -284,7 +293,7 @@ def test_a_real_network_and_a_real_photograph_go_through_every_page(app: Running
     heat = pixels(page, "Heatmap of the places that spoke for zebra")
     assert heat.shape[:2] == (224, 224)
     open_app(page, f"{app.url}/activation-maps?{query}&layer=layer1")
-    assert pixels(page, "Activation of channel 0 of layer1").std() > 10
+    assert large_map(page, "Channel 0 of layer1, zebra.jpg").std() > 10
     page.get_by_text("Channel 0 is number", exact=False).wait_for(timeout=WAIT)
     open_app(page, f"{app.url}/class-heatmaps?{query}&target=340")
     page.get_by_text(re.compile(r"zebra: score 17\.\d")).wait_for(timeout=WAIT)
