@@ -33,21 +33,25 @@ question(
 )
 layer = pick_layer(model, lambda layer: layer.layout != "other", "cannot be drawn as maps.")
 is_open = selection().card == "open"
-controls = st.columns([1.2, 1, 1.4] if is_open else [1.2, 0.8, 1.4, 1.4], vertical_alignment="center", gap="small")
+widths = [1.5, 1.2, 1.2 if selection().beside else 0.1] if is_open else [1.2, 0.9, 1.4, 1.3]
+controls = st.columns(widths, vertical_alignment="center", gap="small")
 with controls[0]:
     kind = pick_beside()
 with controls[2]:
     other = compared(model, image, layer, kind)
+maps = maps_of(model, image, layer)
+signed = bool((maps.values < 0).any())
 with controls[1]:
     colours = st.selectbox(
         "Colours",
         [name for name in PALETTES if name != "blue-red"],
         key="activations.palette",
+        format_func="Colours: {}".format,
+        disabled=signed,
         label_visibility="collapsed",
-        help="Colours of values that do not go below zero.",
+        help="Values below zero are blue, above it red, whatever is chosen here." if signed else None,
     )
 
-maps = maps_of(model, image, layer)
 prediction = prediction_of(model, image)
 target = prediction.top(1)[0]
 links = RESULTS.get_or_make(
@@ -123,13 +127,9 @@ with left or right:
     written = f"{place.row},{place.column}" if place else ""
     if written != selection().place:
         choose(place=written)
-    values = maps.values[channel]
-    st.caption(
-        f"{number(float(values.mean()))}: one number for the whole picture, on the scale of the layer"
-        if single
-        else f"min {number(float(values.min()))} · mean {number(float(values.mean()))} · "
-        f"max {number(float(values.max()))} · {(values == 0).mean():.0%} zeros · {layer.rows} × {layer.columns} places"
-    )
+    if single:
+        only = float(maps.values[channel].mean())
+        st.caption(f"{number(only)}: one number for the whole picture, on the scale of the layer")
 
 rank = int((said.means > said.means[channel]).sum()) + 1
 dead, saturated = int(said.dead.sum()), int(said.saturated.sum())
@@ -138,7 +138,7 @@ with st.container(horizontal=True, horizontal_alignment="distribute", vertical_a
         f"Channel {channel:,} is number {rank:,} of {layer.channels:,} by mean activation on this picture. "
         + (f"{dead:,} channels answer with nothing but zero here. " if dead else "No channel is silent here. ")
         + (f"{saturated:,} are saturated: most of their places sit at their ceiling. " if saturated else "")
-        + ("Values go below zero, so the colours diverge about zero." if (maps.values < 0).any() else ""),
+        + ("Values go below zero, so the colours diverge about zero." if signed else ""),
         width="content" if is_open else 620,
     )
     download_values(

@@ -42,7 +42,11 @@ def _diagram(found: Anatomy) -> None:
     steps = {piece.layer.name: piece for piece in found.steps if piece.layer}
     last = next((meeting for meeting in reversed(found.meetings) if meeting.join.kind != "gate"), None)
     if last is None:
-        flow([("", _step_figures(list(steps), steps))], "", "")
+        drawn = _step_figures(list(steps), steps)
+        if not drawn:
+            st.caption("What is in this block has no places to draw.")
+            return
+        flow([("", drawn)], "", "")
         st.caption("Each picture: root of the mean square over the channels at each place, on its own scale.")
         return
     ends = [*last.branches, last.result]
@@ -55,7 +59,7 @@ def _diagram(found: Anatomy) -> None:
     flow(rows, SIGNS[last.join.kind], _figure(last.result, f"{last.join.kind}", scale, _LARGE))
     bar, words = st.columns([1, 2.4], vertical_alignment="center")
     with bar:
-        scale_bar(scale, "viridis", "strength, large pictures")
+        scale_bar(scale, "viridis", "strength")
     with words:
         st.markdown(_in_words(found, last))
     st.caption(

@@ -21,7 +21,7 @@ from ui.library import picture_of, pictures_on_offer
 from ui.results import maps_of
 from ui.state import choose, selection
 
-_KINDS = {"": "Alone", "picture": "Beside another picture", "layer": "Beside another layer"}
+_KINDS = {"": "Compare with nothing", "picture": "Beside another picture", "layer": "Beside another layer"}
 
 
 @dataclass(frozen=True, eq=False)

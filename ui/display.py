@@ -82,13 +82,14 @@ def inline_image(data: bytes, mime: str, alt: str, width: int | None = None, smo
 def scale_bar(scale: Scale, palette: str, unit: str) -> None:
     """A colour bar with its numbers and what they count."""
     src = "data:image/png;base64," + _base64(png(colour_bar(palette)))
-    middle = f"0 · {unit}" if scale.diverges else unit
+    ends = [number(scale.low), *(["0"] if scale.diverges else []), number(scale.high)]
+    numbers = "".join(f"<span>{end}</span>" for end in ends)
     st.html(
-        f'<div style="font-size:0.8rem;opacity:0.85" role="img" aria-label="Colour scale from {number(scale.low)} '
-        f'to {number(scale.high)}, {html.escape(unit)}">'
+        f'<div style="font-size:0.8rem;line-height:1.25;opacity:0.85" role="img" aria-label="Colour scale from '
+        f'{number(scale.low)} to {number(scale.high)}, {html.escape(unit)}">'
         f'<img src="{src}" alt="" style="width:100%;height:10px;border-radius:2px;display:block">'
-        f'<div style="display:flex;justify-content:space-between"><span>{number(scale.low)}</span>'
-        f"<span>{html.escape(middle)}</span><span>{number(scale.high)}</span></div></div>"
+        f'<div style="display:flex;justify-content:space-between">{numbers}</div>'
+        f'<div style="text-align:center">{html.escape(unit)}</div></div>'
     )
 
 

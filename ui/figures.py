@@ -29,7 +29,7 @@ def figure(picture: Pixels | bytes, lines: Sequence[str], alt: str, width: int, 
     data = base64.b64encode(picture if isinstance(picture, bytes) else png(picture)).decode("ascii")
     source = f"data:image/{'jpeg' if jpeg else 'png'};base64,{data}"
     how = "auto" if jpeg or (not isinstance(picture, bytes) and min(picture.shape[:2]) > 2 * width) else "pixelated"
-    tall = f"height:{height}px;object-fit:contain;" if height else ""
+    tall = f"height:{height}px;object-fit:contain;object-position:left top;" if height else ""
     text = "".join(
         f'<div style="{_QUIET};white-space:nowrap;overflow:hidden;text-overflow:ellipsis" title="{html.escape(line)}">'
         f"{html.escape(line)}</div>"
@@ -67,7 +67,7 @@ def flow(rows: Sequence[tuple[str, Sequence[str]]], joined: str, result: str) ->
     """
     arrow = '<span aria-hidden="true" style="opacity:0.5;flex:0 0 auto">→</span>'
     branches = "".join(
-        '<div style="display:flex;align-items:center;gap:3px">'
+        '<div style="display:flex;flex-wrap:wrap;align-items:center;gap:3px">'
         f'<span style="{_QUIET};width:3.6rem;flex:0 0 auto">{html.escape(name)}</span>{arrow.join(items)}</div>'
         for name, items in rows
     )
@@ -78,7 +78,7 @@ def flow(rows: Sequence[tuple[str, Sequence[str]]], joined: str, result: str) ->
         else ""
     )
     st.html(
-        '<div style="display:flex;align-items:center;gap:8px;overflow-x:auto;padding-bottom:6px">'
+        '<div style="display:flex;flex-wrap:wrap;align-items:center;gap:8px">'
         f'<div style="display:flex;flex-direction:column;gap:10px">{branches}</div>{sign}</div>'
     )
 

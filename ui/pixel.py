@@ -15,6 +15,7 @@ from ui.cache import RESULTS
 from ui.components.map_view import Place
 from ui.display import number, percent, picture, plain, scale_bar
 from ui.figures import column, figure, figures
+from ui.state import selection
 
 _CHANNELS = 5
 _TILE = 60
@@ -31,13 +32,14 @@ def show_place(model: LoadedModel, image: InputImage, layer: LayerInfo, channel:
         f"Row {place.row}, column {place.column} of channel {channel}: {number(found.value)}",
         anchor=False,
     )
-    left, middle, right = st.columns([1, 1, 2], gap="medium")
+    narrow = selection().card == "open"
+    left, middle, *beside = st.columns([1, 1] if narrow else [1, 1, 2], gap="medium")
     seen = model.preprocess.seen(image)
     with left:
         _field(seen, found)
     with middle:
         _influence(seen, found)
-    with right:
+    with beside[0] if beside else st.container():
         if found.arithmetic is not None:
             _arithmetic(model, found, found.arithmetic)
         else:
@@ -54,15 +56,25 @@ def _field(seen: Pixels, found: UnitAtPlace) -> None:
     picture(
         outlined(seen, found.box),
         f"Receptive field: {right - left} × {bottom - top} px can change this value"
+        + _cut_at_the_rim(found, right - left, bottom - top)
         + (", and by gates the whole picture" if found.layer.reach and found.layer.reach.everywhere else ""),
         f"The picture with the receptive field outlined, {right - left} by {bottom - top} pixels",
     )
 
 
+def _cut_at_the_rim(found: UnitAtPlace, width: int, height: int) -> str:
+    reach = found.layer.reach
+    whole = reach.sizes[int(reach.part[found.channel])] if reach else (height, width)
+    return "" if whole == (height, width) else f" (of {whole[1]:,} × {whole[0]:,}, cut at the rim)"
+
+
 def _influence(seen: Pixels, found: UnitAtPlace) -> None:
-    scale = Scale.positive(found.influence)
     share = found.concentration
-    told = f"half of it lies in {percent(share)} of the field" if np.isfinite(share) else "nothing moves it here"
+    if not np.isfinite(share):
+        st.caption("No small change of any pixel moves this value: a rectifier holds it, or it is at its ceiling.")
+        return
+    scale = Scale.positive(found.influence)
+    told = f"half of it lies in {percent(share)} of the field"
     left, top, right, bottom = found.box or (0, 0, seen.shape[1], seen.shape[0])
     near = np.s_[max(0, top - _AROUND) : bottom + _AROUND, max(0, left - _AROUND) : right + _AROUND]
     picture(

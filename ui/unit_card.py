@@ -184,7 +184,7 @@ def _kernel(model: LoadedModel, layer: LayerInfo, channel: int) -> None:
         )
     else:
         _inputs(kernel, scale)
-    scale_bar(scale, "blue-red", "weight")
+        scale_bar(scale, "blue-red", "weight")
 
 
 def _inputs(kernel: UnitKernel, scale: Scale) -> None:
@@ -198,14 +198,16 @@ def _inputs(kernel: UnitKernel, scale: Scale) -> None:
 
 def _input(each: Input, scale: Scale) -> None:
     single = each.weights.size == 1
-    told = f"weight {number(float(each.weights[0, 0]))}" if single else f"norm {number(each.strength)}"
-    figures(
-        [figure(colour(each.weights, scale, "blue-red"), [told], f"Weights for {each.layer} {each.channel}", 64, 40)]
-    )
+    told = number(float(each.weights[0, 0])) if single else f"norm {number(each.strength)}"
+    tile = colour(each.weights, scale, "blue-red")
+    wide = tile.repeat(4, axis=1) if single else tile
+    figures([figure(wide, [told], f"Weights for {each.layer} {each.channel}", 56)])
     if each.layer and each.channel is not None:
         query = {**address(), "layer": each.layer, "channel": str(each.channel), "card": "open"}
         query.pop("place", None)
-        label = f"{each.layer.rpartition('.')[2]} {each.channel}"
+        parts = each.layer.split(".")
+        short = ".".join(parts[-2:]) if parts[-1].isdecimal() else parts[-1]
+        label = f"{short} · {each.channel}"
         st.page_link(
             "pages/activations.py",
             label=plain(label),

@@ -279,7 +279,7 @@ def test_from_the_network_to_a_channel_to_its_card(app: RunningApp, browser: Any
         assert again.get_by_text(re.compile("^On heart: max ")).inner_text() == said
         assert crops(again) == crops(card) and other.url == left
 
-    card.get_by_role("link", name=f"relu1 {first.channel}", exact=True).click()
+    card.get_by_role("link", name=f"relu1 · {first.channel}", exact=True).click()
     followed = wait_for_card(page, "layer2.1.relu1", first.channel)
     wait_for_map(page, f"Channel {first.channel} of layer2.1.relu1, heart")
     assert page.locator(".loupe[data-selected='layer2.1.relu1']").count() == 1, "the strip follows"
