@@ -355,7 +355,8 @@ def test_without_forks_every_reading_has_a_process_of_its_own(good: Path, monkey
     assert read_checkpoint(good).tensors.keys() == GOOD.keys()
     with pytest.raises(BadCheckpoint, match="posix.system"):
         read_checkpoint(program(call(look_up("posix", "system"), text("true"))))
-    assert set(Path(private_folder().parent).glob("loupe-reading-*")) == before
+    left = set(Path(private_folder().parent).glob("loupe-reading-*"))
+    assert left <= before  # those of other programs may go meanwhile
 
 
 CONFINED = """

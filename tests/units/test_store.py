@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,8 @@ def test_a_killed_process_goes_on_and_ends_with_the_same_bytes(model: LoadedMode
 
 def test_it_is_saved_now_and_then(model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(np.arange(0, 1000, 4.0))
-    monkeypatch.setattr(interpret.units.collecting.time, "monotonic", lambda: float(next(clock)))
+    own = SimpleNamespace(monotonic=lambda: float(next(clock)))  # not the whole process's: other threads look, too
+    monkeypatch.setattr(interpret.units.collecting, "time", own)
     written, plain, step = [], store.write, [0]
     monkeypatch.setattr(
         store, "write", lambda path, arrays: (written.append((path.suffix, *step)), plain(path, arrays))
