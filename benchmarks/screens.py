@@ -162,9 +162,10 @@ def _walk_and_click(page: Any, address: str, rounds: int) -> tuple[list[float], 
     for place in range(1, rounds + 2):
         page.wait_for_timeout(500)
         pitch, across = float(grid.get_attribute("data-pitch")), int(grid.get_attribute("data-columns"))
-        at = {"x": 20 + pitch * (place % across), "y": 20 + pitch * (place // across)}
+        box = scroller.bounding_box()
+        x, y = box["x"] + 20 + pitch * (place % across), box["y"] + 20 + pitch * (place // across)
         started = time.perf_counter()
-        scroller.click(position=at)
+        page.mouse.click(x, y)
         page.locator(f'.st-key-unit-card >> text="Unit {place}"').first.wait_for(timeout=30_000)
         clicks.append(time.perf_counter() - started)
     return walks[1:], clicks[1:]

@@ -98,6 +98,9 @@ with right:
     if other is not None:
         other = other.show_grid(palettes, shared, channel)
 
+if is_open:  # drawn early: it is what a click asks for, and stands in a place of its own
+    unit_card(model, image, maps, channel, prediction, links)
+
 with left or right:
     panes = [
         Pane(
@@ -160,5 +163,3 @@ if place is not None:
 elif not single:
     st.caption("Click a place in the large picture to see which pixels reach it and how its number comes about.")
 show_anatomy(model, image, layer, channel)
-if is_open:
-    unit_card(model, image, maps, channel, prediction, links)

@@ -197,7 +197,17 @@ def test_the_figures_of_the_readme_are_those_of_the_recorded_run() -> None:
         low, high = format(min(ratios(way)), form), format(max(ratios(way)), form)
         assert f"{low} to {high}" in said or f"{low} and {high}" in said, way
     assert f"takes {ratios('Loupe, all 53 convolutions')[0]:.2f} times" in said
+    assert f"its first stage alone {ratios('Loupe, layer1 alone')[0]:.2f} times" in said
+    assert f"takes {ratios('Loupe, units of layer1 to layer4')[0]:.2f} times as long as embedding" in said
     value = {row["way"]: row["value"] for row in rows}
+    card, maps = (
+        value[way]
+        for way in (
+            "ResNet-18, click on a channel to its card",
+            "ResNet-50, click on a layer to its 512 maps of 28 x 28",
+        )
+    )
+    assert f"shows its card in {card:.2f} s, and 512 maps of a layer of ResNet-50 are there {maps:.2f} s after" in said
     memory = value["the app's process (warm), peak above what it had before"]
     assert f"opens in {value['Loupe, a.pth'] / 1000:.1f} s and needs at most {memory:.1f} times its size" in said
     started = value["starting the server to first heatmap on the screen"]

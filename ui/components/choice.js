@@ -14,9 +14,12 @@ class Choice {
     if (click === this.clicks) this.value = value;
   }
 
-  /** Tells the server after `pause` milliseconds without a further choice; true if the value is a new one. */
-  choose(value, pause = 0) {
-    const changed = value !== this.value;
+  /**
+   * Tells the server after `pause` milliseconds without a further choice; true if the value is a new one, or `again`
+   * says that the same one counts as such.
+   */
+  choose(value, pause = 0, again = false) {
+    const changed = again || value !== this.value;
     if (changed) {
       this.value = value;
       this.clicks += 1;

@@ -6,7 +6,10 @@ const ORDER_TOLD = 64;
 class FeatureGrid {
   constructor(root) {
     this.root = root;
-    this.choice = new Choice((channel, click) => this.send("selected", { channel, click }));
+    this.choice = new Choice((channel, click) => {
+      this.send("selected", { channel, click, opened: this.opening });
+      this.opening = false;
+    });
     this.hovered = null;
     this.draw = oncePerFrame(() => this.paint());
     this.build();
@@ -52,8 +55,7 @@ class FeatureGrid {
     this.canvas.addEventListener("click", (event) => {
       const spot = this.spotAt(event);
       if (!spot) return;
-      this.select(spot.channel, 0);
-      this.ask(spot.channel);
+      this.select(spot.channel, 0, this.data.opens);
     });
     this.canvas.addEventListener("pointermove", (event) => this.hover(event));
     this.canvas.addEventListener("pointerleave", () => this.leave());
@@ -64,11 +66,10 @@ class FeatureGrid {
     return Math.min(this.choice.value, this.maps.channels - 1);
   }
 
-  update(data, setStateValue, setTriggerValue) {
+  update(data, setStateValue) {
     const before = this.data;
     this.data = data;
     this.send = setStateValue;
-    this.ask = data.opens ? (channel) => setTriggerValue("opened", channel) : () => {};
     this.scroller.setAttribute("aria-label", data.label);
     joinGrids(this);
     this.choice.hear(data.selected, data.click);
@@ -283,7 +284,7 @@ class FeatureGrid {
   press(event) {
     if (!this.tiles || event.altKey || event.ctrlKey || event.metaKey) return;
     const { across, pitchY } = this.tiles;
-    if (event.key === "Enter") this.ask(this.local);
+    if (event.key === "Enter" && this.data.opens) this.select(this.local, 0, true);
     const page = Math.max(1, Math.floor(this.scroller.clientHeight / pitchY)) * across;
     const last = this.order.channels.length - 1;
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across };
@@ -296,9 +297,13 @@ class FeatureGrid {
     this.reveal();
   }
 
-  /** Shows the choice at once and tells the server after `pause` milliseconds without a further one. */
-  select(channel, pause) {
-    if (!this.choice.choose(channel, pause)) return;
+  /**
+   * Shows the choice at once and tells the server after `pause` milliseconds without a further one; `opened` asks for
+   * all that is known of the channel.
+   */
+  select(channel, pause, opened = false) {
+    this.opening = opened;
+    if (!this.choice.choose(channel, pause, opened)) return;
     this.describe();
     this.draw();
   }

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from ui.components.clicks import nothing, settle
+from ui.components.clicks import settle
 from ui.components.delivery import deliver, source
 
 NOT_FINITE = 255
@@ -174,12 +174,12 @@ def feature_grid(
         "opens": on_open is not None,
     }
 
-    def opened() -> None:
-        asked = (st.session_state.get(key) or {}).get("opened")
-        if on_open is not None and asked is not None:
-            on_open(min(max(int(asked), 0), channels - 1))
+    def changed() -> None:
+        sent = (st.session_state.get(key) or {}).get("selected")
+        if on_open is not None and isinstance(sent, dict) and sent.get("opened"):
+            on_open(min(max(int(sent["channel"]), 0), channels - 1))
 
-    _mount(key=key, data=data, on_selected_change=nothing, on_opened_change=opened)
+    _mount(key=key, data=data, on_selected_change=changed)
     return current
 
 

@@ -108,7 +108,7 @@ function placeTip(tip, frame, x, y) {
  */
 function mounted(View) {
   const views = new WeakMap();
-  return ({ parentElement, data, setStateValue, setTriggerValue }) => {
+  return ({ parentElement, data, setStateValue }) => {
     const root = parentElement.querySelector(".loupe");
     let view = views.get(parentElement);
     if (view && view.root !== root) {
@@ -119,7 +119,7 @@ function mounted(View) {
       view = new View(root);
       views.set(parentElement, view);
     }
-    view.update(data, setStateValue, setTriggerValue);
+    view.update(data, setStateValue);
     return () => {
       views.get(parentElement)?.destroy();
       views.delete(parentElement);
