@@ -27,12 +27,11 @@ question(
     "reaches. **Example:** stripes in one direction for an early filter, feathers or eyes for a late one; a picture "
     "that stays grey says the ascent found nothing.",
 )
-columns = st.columns([2.7, 3, 1.3], vertical_alignment="bottom")
-with columns[0]:
-    layer = pick_layer(model, lambda layer: layer.layout != "other", "has no channels to draw.")
+layer = pick_layer(model, lambda layer: layer.layout != "other", "has no channels to draw.")
 first = first_view(model, layer.name)
 own = min(model.preprocess.size)
-with columns[1]:
+columns = st.columns([3, 1.3, 2], vertical_alignment="bottom")
+with columns[0]:
     shown_first = f"strongest {first.channels}"
     which = st.segmented_control(
         "Channels",
@@ -40,7 +39,7 @@ with columns[1]:
         default=shown_first,
         key=f"filters.which.{shown_first}",
     )
-with columns[2]:
+with columns[1]:
     steps = st.select_slider("Steps", [32, 64, 128, 256, 512], value=64, key="filters.steps")
 with st.expander("Settings"):
     across = st.columns(2)

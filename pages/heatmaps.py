@@ -24,19 +24,18 @@ question(
 )
 prediction = RESULTS.get_or_make(("predict", model.digest, image.digest), lambda: model.predict([image])[0])
 predicted = prediction.top(1)[0]
-columns = st.columns([1.7, 2.7, 1.1, 1.1], vertical_alignment="bottom")
+layer = pick_layer(model, lambda layer: layer.is_spatial, "has no rows and columns.")
+columns = st.columns([1.7, 1.1, 1.1], vertical_alignment="bottom")
 with columns[0]:
     target = pick_class(model, predicted)
 with columns[1]:
-    layer = pick_layer(model, lambda layer: layer.is_spatial, "has no rows and columns.")
-with columns[2]:
     keys = [method.key for method in METHODS]
     titles = {method.key: method.title for method in METHODS}
     index = keys.index(selection().method) if selection().method in keys else 0
     method = st.selectbox("Method", keys, index=index, format_func=lambda key: titles[key])
     if method != selection().method:
         choose(method=method)
-with columns[3]:
+with columns[2]:
     colours = st.selectbox("Colours", PALETTES, key="heatmaps.palette")
 
 result = RESULTS.get_or_make(

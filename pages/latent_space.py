@@ -26,18 +26,17 @@ question(
     "its nearest neighbours. Distances between far clusters and the sizes of clusters mean little in UMAP. "
     "**Example:** classes that form islands are told apart at this layer; a mixed region is where the network errs.",
 )
-columns = st.columns([1.6, 2.4, 1, 1], vertical_alignment="bottom")
+layer = pick_layer(model, lambda layer: layer.layout != "other", "has no channels.")
+columns = st.columns([1.6, 1, 1], vertical_alignment="bottom")
 with columns[0]:
     options = [*SHAPES] + ([selection().data] if selection().data not in SHAPES else [])
     data = st.selectbox("Data set", options, options.index(selection().data), format_func=data_title)
     if data != selection().data:
         choose(data=data)
 with columns[1]:
-    layer = pick_layer(model, lambda layer: layer.layout != "other", "has no channels.")
-with columns[2]:
     few = first_count(model)
     limit = st.select_slider("Pictures", [100, 200, 500, 1000, 2000, 5000, 10000], value=few, key=f"latent.limit.{few}")
-with columns[3]:
+with columns[2]:
     methods = {method.key: method.title for method in PROJECTIONS}
     method = st.selectbox("Map", list(methods), format_func=lambda key: methods[key], key="latent.method")
 with st.expander("Settings and other data"):
