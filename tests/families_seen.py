@@ -261,8 +261,9 @@ one (Filters: of how many channels); four pictures have the library's averaged o
 among their neighbours, and lie apart on a PCA map (Latent space). Filters and Latent space are looked at with pictures
 of 96 or 128 pixels, the rest at the network's own size. Besides, at that small size every layer's output is that of
 the library's network computed in float64 without hooks, and every unit's receptive field is just the rows and columns
-of the input whose change reaches it (where gates let the whole picture in, with the gates taken out). timm's ResNet-50
-has the very tensors of torchvision's and was named; all others were recognised from their tensors.
+of the input whose change reaches it, of three rows and two columns that were tried (where gates let the whole picture
+in, with the gates taken out). timm's ResNet-50 has the very tensors of torchvision's and was named; all others were
+recognised from their tensors.
 
 `python -m tests.families_seen` writes this table; `tests/test_families.py` sees all of it again at every run and fails
 where the table says anything else.
