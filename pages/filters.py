@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from interpret.activations import activations
 from interpret.channels import channel_numbers
 from interpret.filters import SIDES, FilterImages, FilterParams, filter_images, first_view
 from interpret.rendering import grid
-from ui.cache import RESULTS
 from ui.controls import pick_layer, result_of, settings
 from ui.display import download_values, number, picture, plain, question
 from ui.library import chosen_model, picture_of
+from ui.results import maps_of
 from ui.state import address, selection
 
 PER_ROW = 8
@@ -68,9 +67,7 @@ if first.channels < 16 and which == shown_first and side == (first.side or own):
         f"{smaller}. There is more under Channels and in the settings."
     )
 
-maps = RESULTS.get_or_make(
-    ("activations", model.digest, image.digest, layer.name), lambda: activations(model, image, [layer.name])[0]
-)
+maps = maps_of(model, image, layer)
 means = maps.values.mean((1, 2))
 if which == "choose":
     channels = channel_numbers(written, layer.channels)

@@ -10,6 +10,7 @@ from ui.cache import RESULTS
 from ui.controls import pick_class, pick_layer
 from ui.display import download_values, percent, picture, plain, question, scale_bar
 from ui.library import chosen_model, picture_of
+from ui.results import prediction_of
 from ui.state import choose, selection
 
 chosen = selection()
@@ -22,7 +23,7 @@ question(
     "**Example:** a heatmap for *star* that lights up a coloured tag in a corner instead of the star has caught a "
     "network that cheats.",
 )
-prediction = RESULTS.get_or_make(("predict", model.digest, image.digest), lambda: model.predict([image])[0])
+prediction = prediction_of(model, image)
 predicted = prediction.top(1)[0]
 layer = pick_layer(model, lambda layer: layer.is_spatial, "has no rows and columns.")
 columns = st.columns([1.7, 1.1, 1.1], vertical_alignment="bottom")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from interpret.activations import activations
 from interpret.filters import FilterParams, filter_images, first_view
 from interpret.heatmaps import Heatmap, heatmap
 from interpret.jobs import complete
@@ -18,6 +17,7 @@ from ui.controls import pick_layer, result_of
 from ui.display import number, picture, plain, probability_bars, question, scale_bar
 from ui.library import chosen_model, data_of, picture_of
 from ui.opening import choose_architecture, choose_part, load_report, preparation, undecided
+from ui.results import maps_of, prediction_of
 from ui.state import address, selection
 from ui.summary import layer_table, load_sentence
 
@@ -31,7 +31,7 @@ question(
     "**Example:** a heart in a corner that the frame cuts off cannot be recognised, whatever the network has learned.",
 )
 
-prediction = RESULTS.get_or_make(("predict", model.digest, image.digest), lambda: model.predict([image])[0])
+prediction = prediction_of(model, image)
 seen = model.preprocess.seen(image)
 top = prediction.top()
 
@@ -81,10 +81,7 @@ if selection().layer != chosen.layer:
 st.subheader("What each page shows", anchor=False)
 tiles = st.columns(4, gap="medium")
 with tiles[0]:
-    maps = RESULTS.get_or_make(
-        ("activations", model.digest, image.digest, model.default_layer.name),
-        lambda: activations(model, image, [model.default_layer.name])[0],
-    )
+    maps = maps_of(model, image, model.default_layer)
     strongest = int(np.nanargmax(maps.values.mean((1, 2))))
     values = maps.values[strongest]
     picture(

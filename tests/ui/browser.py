@@ -207,6 +207,12 @@ def open_app(page: Any, url: str) -> None:
     settle(page)
 
 
+def ready(page: Any, address: str) -> None:
+    """Go to an address of a component's app and wait until the component has drawn."""
+    open_app(page, address)
+    page.wait_for_selector('.loupe[data-state="ready"]')
+
+
 def settle(page: Any, *, seconds: float = 30.0) -> None:
     """Wait until the app's script has run and the page shows its result."""
     page.wait_for_selector(FINISHED, timeout=seconds * 1000)

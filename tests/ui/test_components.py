@@ -19,7 +19,7 @@ from streamlit.runtime.media_file_storage import MediaFileKind
 from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.browser import RunningApp, chromium_page, open_app, running_app
+from tests.ui.browser import RunningApp, open_app, ready, running_app
 from tests.ui.component_apps.example_data import (
     COLORS,
     DEAD,
@@ -204,20 +204,6 @@ def map_app(browser: Any) -> Iterator[RunningApp]:
     # Below a path, as behind a proxy: addresses of bytes and pictures must hold there too.
     with running_app(APPS / "map_app.py", base_path="behind/proxy") as app:
         yield app
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A page; after the test it must have seen no error and no other host."""
-    with chromium_page(browser) as page:
-        yield page
-        assert page.watch.errors == []
-        assert len(page.watch.hosts) == 1, page.watch.hosts
-
-
-def ready(page: Any, address: str) -> None:
-    open_app(page, address)
-    page.wait_for_selector('.loupe[data-state="ready"]')
 
 
 def pixels(page: Any, selector: str) -> NDArray[np.int64]:

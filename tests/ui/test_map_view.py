@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.browser import RunningApp, chromium_page, open_app, running_app
+from tests.ui.browser import RunningApp, open_app, ready, running_app
 from tests.ui.component_apps.example_data import HOSTILE_NAME, PALETTES, example_panes
 from ui.components.map_view import Pane, Place, map_view
 
@@ -64,19 +64,6 @@ def test_without_a_browser_the_page_has_its_place() -> None:
 def app(browser: Any) -> Iterator[RunningApp]:
     with running_app(APP) as app:
         yield app
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    with chromium_page(browser) as page:
-        yield page
-        assert page.watch.errors == []
-        assert len(page.watch.hosts) == 1, page.watch.hosts
-
-
-def ready(page: Any, address: str) -> None:
-    open_app(page, address)
-    page.wait_for_selector('.loupe[data-state="ready"]')
 
 
 def pixels(page: Any, pane: int = 0) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.browser import RunningApp, chromium_page, open_app, running_app
+from tests.ui.browser import RunningApp, ready, running_app
 from tests.ui.component_apps.example_data import HOSTILE_NAME
 from tests.ui.component_apps.strip_app import HOSTILE_FACTS, example_blocks
 from ui.components.network_strip import network_strip
@@ -44,20 +44,6 @@ def test_without_a_browser_the_page_has_the_layer_it_asked_for() -> None:
 def app(browser: Any) -> Iterator[RunningApp]:
     with running_app(APP) as app:
         yield app
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A page; after the test it must have seen no error and no other host."""
-    with chromium_page(browser) as page:
-        yield page
-        assert page.watch.errors == []
-        assert len(page.watch.hosts) == 1, page.watch.hosts
-
-
-def ready(page: Any, address: str) -> None:
-    open_app(page, address)
-    page.wait_for_selector('.loupe[data-state="ready"]')
 
 
 def chosen(page: Any) -> str:
