@@ -32,7 +32,8 @@ CHROMIUM_ARGUMENTS = (
     "--disable-sync",
 )
 FINISHED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
-START_SECONDS = 40.0
+START_SECONDS = 90.0
+ACTION_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ def chromium_page(browser: Any = None, *, width: int = 1280, height: int = 800, 
     profile = browser.new_context(viewport={"width": width, "height": height}, **context)
     try:
         page = profile.new_page()
+        page.set_default_timeout(ACTION_SECONDS * 1000)
         page.watch = _watch(page)
         yield page
     finally:

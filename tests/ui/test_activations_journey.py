@@ -455,7 +455,7 @@ def test_an_address_that_asks_for_nonsense_gets_a_sentence_or_the_nearest_screen
         page.goto(f"{app.url}/activation-maps?{query}")
         try:
             for text in said:
-                page.locator('[data-testid="stMain"]').get_by_text(text).first.wait_for(timeout=8000)
+                page.locator('[data-testid="stMain"]').get_by_text(text).first.wait_for(timeout=WAIT)
         except Exception as reason:  # Playwright's own kinds, imported only where a browser is
             failed.append((query, str(reason)))
         settle(page)

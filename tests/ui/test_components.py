@@ -179,7 +179,7 @@ def test_arguments_that_contradict_each_other_are_refused() -> None:
     ("script", "text"), [("grid_app.py", "Python has channel 0 in run 1"), ("map_app.py", '"chosen": 0')]
 )
 def test_without_a_browser_components_return_what_they_start_with(script: str, text: str) -> None:
-    app = AppTest.from_file(str(APPS / script), default_timeout=30).run()
+    app = AppTest.from_file(str(APPS / script), default_timeout=90).run()
     assert not app.exception
     assert any(text in written.value for written in app.text)
 
@@ -237,7 +237,7 @@ def numbers(text: str) -> list[float]:
 
 
 def wait_for_python(page: Any, text: str) -> None:
-    page.get_by_text(text).wait_for(timeout=10_000)
+    page.get_by_text(text).wait_for(timeout=60_000)
 
 
 def watch_bytes(page: Any) -> list[str]:
@@ -656,7 +656,7 @@ def find_point(page: Any) -> int:
 
 def hovered(page: Any) -> int:
     """Index of the point in the tooltip."""
-    page.locator(".tip").wait_for(timeout=2000)
+    page.locator(".tip").wait_for()
     return int(re.search(r"([\d,]+)$", page.locator(".tip").inner_text()).group(1).replace(",", ""))
 
 

@@ -50,7 +50,7 @@ def test_arguments_that_contradict_each_other_are_refused() -> None:
 
 
 def test_without_a_browser_the_page_has_its_place() -> None:
-    app = AppTest.from_file(str(APP), default_timeout=30)
+    app = AppTest.from_file(str(APP), default_timeout=90)
     app.session_state["place"] = Place(99, 2)
     app.run()
     assert not app.exception
@@ -82,7 +82,7 @@ def said(page: Any, name: str, selector: str = ".loupe", nth: int = 0) -> str:
 
 
 def wait_for_python(page: Any, text: str) -> None:
-    page.get_by_text(text, exact=True).wait_for(timeout=10_000)
+    page.get_by_text(text, exact=True).wait_for(timeout=60_000)
 
 
 def wait_for_hover(page: Any, place: str) -> None:

@@ -30,7 +30,7 @@ def test_a_layer_that_no_block_offers_is_refused(selected: str) -> None:
 
 
 def test_without_a_browser_the_page_has_the_layer_it_asked_for() -> None:
-    app = AppTest.from_file(str(APP), default_timeout=30)
+    app = AppTest.from_file(str(APP), default_timeout=90)
     app.session_state["chosen"] = "layer2"
     app.run()
     assert not app.exception
@@ -51,7 +51,7 @@ def chosen(page: Any) -> str:
 
 
 def wait_for_python(page: Any, text: str) -> None:
-    page.get_by_text(text, exact=True).wait_for(timeout=10_000)
+    page.get_by_text(text, exact=True).wait_for(timeout=60_000)
 
 
 def lit(page: Any) -> list[str]:

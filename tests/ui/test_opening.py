@@ -17,7 +17,7 @@ from interpret.architectures import architecture
 from tests.ui.browser import RunningApp, chromium_page, open_app, pick, running_app, settle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-WAIT = 60_000
+WAIT = 90_000
 EVIL = '<img src=x onerror="document.title=1"> **bold** [link](http://evil.example)'
 
 
