@@ -1,15 +1,15 @@
-"""`python -m benchmarks [--quick] [--out FILE]`: prints a table, writes JSON with machine and versions."""
+"""`python -m benchmarks [--quick] [--only NAME] [--out FILE]`: a table, and JSON with machine and versions."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import screens, tasks
+from benchmarks import filters, screens, tasks
 from benchmarks.timing import Row, machine
 
 
@@ -17,21 +17,25 @@ def main() -> None:
     """Runs every task and reports it as soon as it is measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds, few pictures: does it run at all?")
+    parser.add_argument("--only", default="", help='tasks whose name begins so: "filters", "filters resnet50 layer1"')
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/local-latest.json"))
     options = parser.parse_args()
     rounds, pictures = (2, 16) if options.quick else (15, 96)
-    todo: list[Callable[[], list[Row]]] = [
-        screens.cold_start,
-        lambda: screens.activations_screen(min(rounds, 7)),
-        lambda: tasks.opening(min(rounds, 7)),
-        lambda: tasks.predict_and_heatmap(rounds),
-        lambda: tasks.record_activations(rounds),
-        lambda: tasks.filter_step(min(rounds, 5)),
-        lambda: tasks.embedding(pictures),
-        lambda: tasks.unit_pass(pictures),
-        lambda: tasks.first_map(100 if options.quick else 500),
-        tasks.peak_memory,
-    ]
+    known: dict[str, Callable[[], Iterable[Row]]] = {
+        "cold start": screens.cold_start,
+        "screen": lambda: screens.activations_screen(min(rounds, 7)),
+        "opening": lambda: tasks.opening(min(rounds, 7)),
+        "heatmap": lambda: tasks.predict_and_heatmap(rounds),
+        "activations": lambda: tasks.record_activations(rounds),
+        **filters.tasks(min(rounds, 5)),
+        "embedding": lambda: tasks.embedding(pictures),
+        "units": lambda: tasks.unit_pass(pictures),
+        "first map": lambda: tasks.first_map(100 if options.quick else 500),
+        "memory": tasks.peak_memory,
+    }
+    todo = [measure for name, measure in known.items() if name.startswith(options.only)]
+    if not todo:
+        parser.error(f"no task begins with {options.only!r}; there are: {', '.join(known)}")
     about, rows = machine(), []
     task = ""
     for measure in todo:

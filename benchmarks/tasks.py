@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import subprocess
 import sys
@@ -20,9 +19,8 @@ from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from benchmarks.timing import Row, interleaved
-from interpret import FilterParams, InputImage, LoadedModel, complete, embed, filter_images, load_model
+from interpret import InputImage, LoadedModel, complete, embed, load_model
 from interpret.datasets import PictureSource, open_source
-from interpret.filters.ascent import chunk_size
 from interpret.heatmaps.grad_cam import grad_cam
 from interpret.units import collect_units
 
@@ -110,24 +108,6 @@ def record_activations(rounds: int) -> list[Row]:
         },
         rounds,
     )
-
-
-def filter_step(rounds: int) -> list[Row]:
-    """One step of gradient ascent for 16 channels together, per picture."""
-    rows = []
-    for loaded, layer in ((load_model(BUNDLED), "layer3"), (network("resnet18")[0], "layer2")):
-        job = filter_images(loaded, layer, range(16), FilterParams(steps=2 * (rounds + 3)))
-        chunks = math.ceil(16 / chunk_size(loaded.runtime.device.type, *loaded.preprocess.size))
-
-        def step(job=job, chunks=chunks) -> None:  # type: ignore[no-untyped-def]
-            for _ in range(chunks):
-                next(job)
-
-        title = f"{loaded.name.removesuffix('.safetensors')} {layer}, {loaded.preprocess.size[0]} px"
-        row = interleaved(f"filter pictures, {title}", {"Loupe": step}, rounds)[0]
-        job.close()
-        rows.append(Row(row.task, "Loupe, per picture and step", row.value / 16, "ms", None, rounds))
-    return rows
 
 
 def _jpegs(folder: Path, pictures: int) -> PictureSource:

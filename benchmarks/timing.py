@@ -58,7 +58,8 @@ def interleaved(task: str, ways: dict[str, Callable[[], object]], rounds: int, w
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    packages = ("torch", "torchvision", "streamlit", "timm", "umap-learn", "captum", "grad-cam", "numpy", "pillow")
+    packages = ["torch", "torchvision", "streamlit", "timm", "umap-learn", "captum", "grad-cam", "numpy", "pillow"]
+    packages += ["torch-lucent", "torch-dreams", "horama"]
     versions = {}
     for name in packages:
         try:

@@ -253,8 +253,12 @@ class Preprocess:
         if self.channels != 3:
             luma = pictures.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)
             pictures = (pictures * luma).sum(1, keepdim=True).expand(-1, self.channels, -1, -1)
-        elif self.reverse_channels:
-            pictures = pictures.flip(1)
-        mean = pictures.new_tensor(self.mean).view(1, -1, 1, 1)
-        std = pictures.new_tensor(self.std).view(1, -1, 1, 1)
-        return (pictures * self.value_range - mean) / std
+        return self.from_planes(pictures)
+
+    def from_planes(self, planes: torch.Tensor) -> torch.Tensor:
+        """Input from the network's own planes in 0..1, differentiable: [n, channels, height, width]; three are RGB."""
+        if self.reverse_channels and self.channels == 3:
+            planes = planes.flip(1)
+        mean = planes.new_tensor(self.mean).view(1, -1, 1, 1)
+        std = planes.new_tensor(self.std).view(1, -1, 1, 1)
+        return (planes * self.value_range - mean) / std

@@ -170,17 +170,28 @@ def colour_bar(name: str = "viridis", width: int = 256, height: int = 12) -> Pix
     return np.broadcast_to(row, (height, width, 3)).copy()
 
 
-def grid(pictures: Sequence[Pixels] | Pixels, columns: int | None = None, gap: int = 2) -> Pixels:
-    """Pictures of one size side by side on white: uint8 [height, width, 3]."""
+def grid(
+    pictures: Sequence[Pixels] | Pixels,
+    columns: int | None = None,
+    gap: int = 2,
+    ground: tuple[int, int, int] = (255, 255, 255),
+) -> Pixels:
+    """Pictures of one size side by side on white, or on another ground: uint8 [height, width, 3]."""
     count = len(pictures)
     columns = columns or max(1, math.ceil(math.sqrt(count)))
     rows = math.ceil(count / columns)
     height, width = pictures[0].shape[:2]
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), ground, np.uint8)
     for index, picture in enumerate(pictures):
         top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
         sheet[top : top + height, left : left + width] = picture
     return sheet
+
+
+def over_grey(picture: NDArray[np.float32], opacity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A picture in 0..1 [height, width, 3] laid over middle grey with an opacity in 0..1 [height, width]."""
+    laid: NDArray[np.float32] = 0.5 + (picture - 0.5) * opacity[..., None]
+    return laid
 
 
 def kernel_picture(weights: NDArray[np.float32], reverse: bool = False) -> Pixels:

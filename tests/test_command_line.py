@@ -209,7 +209,7 @@ def test_filters(capsys: Capture, cifar_checkpoint: Path, cifar: LoadedModel, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["filters.npy", "filters.png", "manifest.json"]
     assert Image.open(tmp_path / "filters.png").size == (66, 66)
     assert answer["channels"] == [3, 0, 1] and len(answer["reached"]) == 3
-    assert answer["parameters"] == {"steps": 2, "learning_rate": 0.05, "seed": 5}
+    assert answer["parameters"] == {"steps": 2, "learning_rate": 0.0, "seed": 5}
 
 
 def test_the_first_sixteen_channels_by_default(capsys: Capture, cifar_checkpoint: Path, tmp_path: Path) -> None:

@@ -18,11 +18,18 @@ from tests.conftest import REPOSITORY
 # makes a network of a checkpoint, `answers` are what its passes leave, `batches` brings a data set to it; and
 # `checkpoints` lies on `architectures`, because fetching published weights has to know what was published for which.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("interpret.errors",),
+    ("interpret.errors", "interpret.store"),
     ("interpret.jobs", "interpret.runtime", "interpret.channels", "interpret.limits", "interpret.reach"),
     ("interpret.images", "interpret.labels", "interpret.tape", "interpret.flow", "interpret.rendering"),
     ("interpret.layers",),
-    ("interpret.architectures", "interpret.datasets", "interpret.blocks", "interpret.answers"),
+    (
+        "interpret.architectures",
+        "interpret.datasets",
+        "interpret.blocks",
+        "interpret.answers",
+        "interpret.folding",
+        "interpret.untrained",
+    ),
     ("interpret.checkpoints",),
     ("interpret.model",),
     ("interpret.batches", "interpret.loading", "interpret.work"),

@@ -19,6 +19,7 @@ from interpret.rendering import (
     enlarge,
     grid,
     outlined,
+    over_grey,
     overlay,
     palette,
     png,
@@ -256,3 +257,19 @@ def test_shrinking_only_what_is_too_large() -> None:
     assert shrunk(pixels, 50).shape == (30, 50, 3) and shrunk(pixels.transpose(1, 0, 2), 50).shape == (50, 30, 3)
     assert np.array_equal(shrunk(pixels, 100), pixels)
     assert shrunk(pixels[:1], 50).shape == (1, 50, 3)
+
+
+def test_what_is_not_opaque_lies_over_middle_grey() -> None:
+    picture = np.full((2, 2, 3), (1.0, 0.0, 0.25), np.float32)
+    opacity = np.array([[1, 0], [0.5, 0.25]], np.float32)
+    laid = over_grey(picture, opacity)
+    np.testing.assert_allclose(laid[0, 0], [1, 0, 0.25])
+    np.testing.assert_allclose(laid[0, 1], [0.5, 0.5, 0.5])
+    np.testing.assert_allclose(laid[1, 0], [0.75, 0.25, 0.375])
+    np.testing.assert_allclose(laid[1, 1], [0.625, 0.375, 0.4375])
+
+
+def test_a_sheet_has_its_ground_between_the_pictures() -> None:
+    sheet = grid(np.full((3, 4, 4, 3), 200, np.uint8), columns=2, gap=2, ground=(1, 2, 3))
+    assert sheet[:, 4].tolist() == [[1, 2, 3]] * 10 and sheet[9, 9].tolist() == [1, 2, 3]
+    assert (sheet[:4, :4] == 200).all()

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from interpret.filters.ascent import FilterImages, FilterParams, filter_images
+from interpret.filters.ascent import class_images, draw, filter_images
+from interpret.filters.canvases import METHODS, FilterMethod
+from interpret.filters.kept import drawn_before, kept_filter_images
 from interpret.filters.opening import SIDES, FirstView, first_view
+from interpret.filters.params import Drawing, FilterImages, FilterParams
 
-__all__ = ["SIDES", "FilterImages", "FilterParams", "FirstView", "filter_images", "first_view"]
+__all__ = [
+    "METHODS",
+    "SIDES",
+    "Drawing",
+    "FilterImages",
+    "FilterMethod",
+    "FilterParams",
+    "FirstView",
+    "class_images",
+    "draw",
+    "drawn_before",
+    "filter_images",
+    "first_view",
+    "kept_filter_images",
+]

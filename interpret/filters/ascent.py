@@ -1,216 +1,348 @@
-"""Gradient ascent on pictures, all chosen channels of a layer together."""
+"""Gradient ascent on pictures, all of them together."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from interpret.errors import BadInput, unknown
-from interpret.filters.fourier import colour_matrix, frequency_scale, new_spectrum, to_pictures
-from interpret.filters.transforms import move, movements
+from interpret.datasets.sources import PictureSource
+from interpret.errors import BadInput
+from interpret.filters.canvases import METHODS, Canvas
+from interpret.filters.objectives import Answers, Objective, channel, class_score, diverse
+from interpret.filters.params import Ascent, Drawing, FilterImages, FilterParams
+from interpret.filters.redirect import Redirected
 from interpret.jobs import Job, Progress
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
 from interpret.work import multiplications
 
+REDIRECTED_STEPS = 16
+"""In so many first steps gradients find their way past shut rectifiers (Lucid)."""
 REDRAWS = 10
-"""Steps in which a picture without any gradient is drawn anew, with twice the contrast each time."""
+"""In so many steps after them a picture still without any gradient is drawn anew, with twice the contrast each time."""
+PREVIEWS = 24
+_KEPT_BYTES = 2**28
+"""The state of a larger ascent is not kept, so it cannot go on; it can be drawn again with more steps."""
 
 
-@dataclass(frozen=True)
-class FilterParams:
-    """How filter pictures are drawn.
+def chunk_size(model: LoadedModel, height: int, width: int, work: int = 0, layers: Sequence[LayerInfo] = ()) -> int:
+    """How many views share a pass: on a CPU few enough that a step of ResNet-50 at 224 px takes half a second.
 
-    Attributes:
-        steps: ascent steps, 1 to 4,096.
-        learning_rate: Adam's, 0.001 to 1.
-        seed: start and movements follow from it and from the channel's number.
-        side: height and width of the pictures in pixels, 16 to 2,048; 0 is the network's own size.
-        direction: "positive" drives the mean activation up, "negative" down.
-    """
-
-    steps: int = field(default=128, metadata={"range": (1, 4096), "help": "More steps, sharper pictures (Lucid: 512)."})
-    learning_rate: float = field(
-        default=0.05, metadata={"range": (0.001, 1.0), "help": "How far each step goes (Lucid: 0.05)."}
-    )
-    seed: int = field(default=0, metadata={"range": (0, 2**31 - 1), "help": "Another seed, another start."})
-    side: int = field(
-        default=0,
-        metadata={"range": (0, 2048), "help": "Smaller pictures are drawn faster; 0: the network's own size."},
-    )
-    direction: Literal["positive", "negative"] = field(
-        default="positive",
-        metadata={"choices": ("positive", "negative"), "help": "What excites the channel, or what silences it."},
-    )
-
-    def __post_init__(self) -> None:
-        if 0 < self.side < 16:
-            raise BadInput(f"side must be 0 or lie between 16 and 2048; found {self.side}.")
-        if self.direction not in ("positive", "negative"):
-            raise unknown("Direction", self.direction, "the directions", ("positive", "negative"))
-        for name in ("steps", "learning_rate", "seed", "side"):
-            low, high = type(self).__dataclass_fields__[name].metadata["range"]
-            if not low <= getattr(self, name) <= high:
-                raise BadInput(f"{name} must lie between {low} and {high}; found {getattr(self, name)}.")
-
-
-@dataclass(frozen=True, eq=False)
-class FilterImages:
-    """Pictures that excite channels of a layer.
-
-    Attributes:
-        pictures: float32 [n, height, width, 3] in 0..1, RGB, read-only.
-        reached: float32 [n], the channel's mean activation on its still, unmoved picture; NaN while growing.
-        channels: which channels, in the order of the pictures.
-        layer: which layer.
-        params: how they were drawn.
-        steps: steps done.
-    """
-
-    pictures: NDArray[np.float32]
-    reached: NDArray[np.float32]
-    channels: tuple[int, ...]
-    layer: LayerInfo
-    params: FilterParams
-    steps: int
-
-
-def chunk_size(device_type: str, height: int, width: int, work: int = 0) -> int:
-    """How many pictures share a pass: on a CPU few enough that a step of ResNet-50 at 224 px takes half a second.
+    On a GPU as many as fit half of the memory that is free, by the answers of the layers; at most 512.
 
     Args:
-        device_type: "cpu", "cuda" or "mps".
-        height, width: of the pictures in pixels.
+        model: says on which device, and how much memory is free.
+        height, width: of the views in pixels.
         work: multiplications the network does for one of them.
+        layers: those that are run.
     """
-    if device_type != "cpu":
-        return 128 if device_type == "cuda" else 32
-    return max(1, min(16, 4 * 224 * 224 // (height * width), 17 * 10**9 // max(1, work)))
+    if model.runtime.device.type == "cpu":
+        return max(1, min(16, 4 * 224 * 224 // (height * width), 17 * 10**9 // max(1, work)))
+    memory = model.runtime.memory()
+    own_height, own_width = model.preprocess.size
+    numbers = sum(math.prod(layer.shape) for layer in layers) * height * width // (own_height * own_width)
+    free = memory.total - memory.used if memory else 2**30
+    return max(1, min(512, free // 2 // max(1, 8 * numbers)))
 
 
-class Adam:
-    """Adam for one tensor (torch.optim's takes seconds to import its compiler at the first step).
+def draw(
+    model: LoadedModel,
+    objective: Objective,
+    count: int = 1,
+    params: FilterParams | None = None,
+    *,
+    source: PictureSource | None = None,
+    after: Drawing | None = None,
+    streams: Sequence[int] | None = None,
+) -> Job[Drawing]:
+    """Pictures that drive an objective as high as it gets.
+
+    maximise over the numbers v of each picture:  objective(network(seen(drawn(v))))      (minimise for "negative")
+
+    with the method's own way of drawing, of looking and of stepping. The network runs on a private copy with BatchNorm
+    folded, only as far as the objective needs it, and without gradients of its parameters. In the first 16 steps a
+    picture without a gradient gets one through shut rectifiers (`Redirected`); one that has none after them begins anew
+    with more contrast, up to ten times. All pictures share the passes; a picture depends on its own random numbers
+    alone, which follow from seed, stream and step, so that it is the same beside others, and the same whether an
+    ascent went through or was continued.
 
     Args:
-        values: changed in place by `descend`.
-        learning_rate: how far a step goes.
+        model: the network.
+        objective: from `interpret.filters.objectives`.
+        count: how many pictures.
+        params: method, steps, seed, side.
+        source: pictures whose spectrum MACO works under; None takes the bundled photographs.
+        after: a drawing of the same with fewer steps, to go on from.
+        streams: a number for each picture that its random numbers follow from; 0, 1, 2, ... if None.
 
-    Source: Kingma and Ba 2015, algorithm 1, arXiv 1412.6980, with its default decay rates.
+    Yields:
+        Progress after each pass, with the unfinished Drawing as preview several times in the run.
+
+    Raises:
+        UnknownName: no such layer.
+        BadInput: the network does not run on pictures of that side, or `after` is of something else.
     """
-
-    def __init__(self, values: torch.Tensor, learning_rate: float) -> None:
-        self._values, self._rate, self._step = values, learning_rate, 0
-        self._mean, self._square = torch.zeros_like(values), torch.zeros_like(values)
-
-    @torch.no_grad()
-    def descend(self, gradient: torch.Tensor) -> None:
-        """One step against the gradient."""
-        self._step += 1
-        self._mean.lerp_(gradient, 0.1)
-        self._square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-        scale = (1 - 0.999**self._step) ** 0.5
-        rate = self._rate / (1 - 0.9**self._step)
-        self._values.addcdiv_(self._mean, (self._square.sqrt() / scale).add_(1e-8), value=-rate)
+    params = params or FilterParams()
+    for name in objective.layers:
+        model.layer(name)
+    canvas = next(method for method in METHODS if method.key == params.method).make(model, params.side, source)
+    own_streams = tuple(range(count)) if streams is None else tuple(streams)
+    artist = _Artist(model, objective, params, canvas, own_streams)
+    first, state = artist.begin(after)
+    show_every = max(1, (params.steps - first) // PREVIEWS)
+    for step in range(first, params.steps):
+        done = 0
+        while done < count:
+            done += artist.advance(state, step, done)
+            shown = artist.drawing(state, step + 1) if done >= count and (step - first) % show_every == 0 else None
+            note = f"step {step + 1} of {params.steps}"
+            yield Progress(step * count + done, params.steps * count, note, shown)
+    reached = np.zeros(0, np.float32)
+    while len(reached) < count:
+        reached = np.concatenate([reached, artist.measure(state, len(reached))])
+        if len(reached) < count:
+            yield Progress(params.steps * count, params.steps * count, "measuring what the pictures reach")
+    return replace(artist.drawing(state, params.steps), reached=_fixed(reached))
 
 
 def filter_images(
-    model: LoadedModel, layer: str, channels: Sequence[int], params: FilterParams | None = None
+    model: LoadedModel,
+    layer: str,
+    channels: Sequence[int],
+    params: FilterParams | None = None,
+    *,
+    source: PictureSource | None = None,
+    after: Drawing | None = None,
 ) -> Job[FilterImages]:
-    """A picture for each channel that drives the channel's mean activation as high as it gets.
-
-    maximise over the spectrum s:  mean over places of A_k(move(picture(s)))       (minimise for "negative")
-
-    by Adam, with the picture's movement drawn anew at each step. The network runs only up to the layer; all pictures
-    share its passes and each follows its own channel alone, so the result for a channel does not depend on the others.
+    """A picture for each channel that drives the channel's mean activation as high as it gets; see `draw`.
 
     Args:
         model: the network.
         layer: dotted name.
         channels: channel numbers, in any order.
-        params: steps, learning rate, seed.
+        params, source, after: as in `draw`. With several starts, a channel's pictures are driven apart in the layer.
 
     Yields:
-        Progress after each chunk of each step, with the unfinished FilterImages as preview several times in the run.
+        Progress after each pass, with the unfinished FilterImages as preview several times in the run.
 
     Raises:
         UnknownName: no such layer.
         BadInput: no such channel, or none, or the network does not run on pictures of that side.
-
-    Source: Olah, Mordvintsev, Schubert 2017, "Feature Visualization", Distill, doi 10.23915/distill.00007.
-    Differs: a start that leaves the channel at zero behind its ReLU, and so without a gradient, is drawn anew with
-        more contrast; Lucid lets a gradient through the ReLU instead.
     """
     params = params or FilterParams()
     info = model.layer(layer)
-    wanted = tuple(int(channel) for channel in channels)
+    wanted = tuple(int(number) for number in channels)
     if info.layout == "other" or not wanted or min(wanted) < 0 or max(wanted) >= info.channels:
         raise BadInput(f'Layer "{info.name}" has channels 0 to {info.channels - 1}; found {list(wanted)[:8]}.')
-    own_height, own_width = model.preprocess.size
-    height, width = (params.side, params.side) if params.side else (own_height, own_width)
-    work = multiplications(model, info.name) * height * width // (own_height * own_width)
-    device = model.runtime.device
-    scale = frequency_scale(height, width).to(device)
-    colours = colour_matrix().to(device)
-    generators = [torch.Generator().manual_seed(params.seed * 1_000_003 + channel) for channel in wanted]
-    chunk = chunk_size(device.type, height, width, work)
-    spectra, optimisers, chunks = [], [], []
-    for start in range(0, len(wanted), chunk):
-        own = slice(start, start + chunk)
-        spectrum = new_spectrum(generators[own], height, width).to(device).requires_grad_()
-        spectra.append(spectrum)
-        optimisers.append(Adam(spectrum, params.learning_rate))
-        chunks.append((own, torch.tensor(wanted[own], device=device)))
+    each = tuple(number for number in wanted for _ in range(params.starts))
+    objective = channel(layer, each)
+    if params.starts > 1 and info.is_spatial:
+        objective = diverse(objective, layer, params.starts)
+    streams = [number + info.channels * start for number in wanted for start in range(params.starts)]
 
-    def draw(numbers: int) -> FilterImages:
-        with torch.no_grad():
-            pictures = torch.cat([to_pictures(spectrum, scale, colours, width) for spectrum in spectra])
-        values = pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        reached = np.full(len(wanted), np.nan, np.float32)
-        return FilterImages(values, reached, wanted, info, params, numbers)
+    def of_channels(drawing: Drawing) -> FilterImages:
+        return FilterImages(**vars(drawing), channels=each, layer=info)
 
-    def answer(batch: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    job = draw(model, objective, len(each), params, source=source, after=after, streams=streams)
+    while True:
         try:
-            tape = model.trace(model.preprocess.normalise(batch), [layer], until="layers")
+            progress = next(job)
+        except StopIteration as stop:
+            return of_channels(stop.value)
+        shown = progress.preview
+        yield replace(progress, preview=of_channels(shown)) if isinstance(shown, Drawing) else progress
+
+
+def class_images(
+    model: LoadedModel,
+    targets: Sequence[int],
+    params: FilterParams | None = None,
+    *,
+    source: PictureSource | None = None,
+    after: Drawing | None = None,
+) -> Job[Drawing]:
+    """A picture for each class that drives its score before softmax as high as it gets; see `draw`.
+
+    Args:
+        model: the network.
+        targets: class indices.
+        params, source, after: as in `draw`; several starts differ only by where they begin.
+
+    Raises:
+        UnknownName: no such class.
+    """
+    params = params or FilterParams()
+    wanted = [model.target(int(target)) for target in targets]
+    each = [target for target in wanted for _ in range(params.starts)]
+    streams = [target + len(model.labels) * start for target in wanted for start in range(params.starts)]
+    return draw(model, class_score(each), len(each), params, source=source, after=after, streams=streams)
+
+
+class _Artist:
+    """One run: the network, what it is for, and how pictures are written; steps are asked for from outside."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        objective: Objective,
+        params: FilterParams,
+        canvas: Canvas,
+        streams: Sequence[int],
+    ) -> None:
+        if len(streams) % objective.group:
+            raise BadInput(f"{len(streams)} pictures do not make whole groups of {objective.group}.")
+        self.model, self.objective, self.params, self.canvas, self.streams = model, objective, params, canvas, streams
+        self.layers = sorted(objective.layers)
+        order = {layer.name: number for number, layer in enumerate(model.layers)}
+        last = None if objective.scores else max(self.layers, key=order.__getitem__)
+        self._until = model.layers[: None if last is None else order[last] + 1]
+        self._work = multiplications(model, last)
+        self.fast = model.folded(self.layers)
+        self._chunk = 0
+
+    def begin(self, after: Drawing | None) -> tuple[int, Ascent]:
+        """(steps done, where the ascent stands)."""
+        if after is not None:
+            same = replace(after.params, steps=self.params.steps) == self.params
+            if not same or after.objective != self.objective.title or len(after.planes) != len(self.streams):
+                raise BadInput("An ascent can only go on with what it was begun with; only the steps may differ.")
+            if after.steps > self.params.steps:
+                raise BadInput(f"{after.steps} steps are done already; asked for were {self.params.steps}.")
+            if after.ascent is not None:
+                return after.steps, _copied(after.ascent)
+        values = self.canvas.start(self._generators(range(len(self.streams)), -1))
+        attribution = None
+        if self.canvas.is_transparent:
+            with torch.no_grad():
+                height, width = self.canvas.drawn(values[:1]).shape[2:]
+            attribution = torch.zeros(len(values), height, width, device=values.device)
+        return 0, Ascent(values, torch.zeros_like(values), torch.zeros_like(values), attribution)
+
+    def _generators(self, numbers: range, step: int) -> list[torch.Generator]:
+        """Random numbers of pictures at a step."""
+        return [_generator(self.params.seed, self.streams[number], step) for number in numbers]
+
+    def advance(self, state: Ascent, step: int, begin: int) -> int:
+        """A step for as many pictures from `begin` on as share a pass; how many."""
+        while True:
+            own = self._part(begin, state)
+            numbers = range(own.start, own.stop)
+            try:
+                gradient, *pixels = self._gradient(state.values[own], step, numbers)
+                break
+            except RuntimeError as error:
+                self._chunk = self.model.runtime.smaller_chunk(self._chunk, error)
+        self._redraw_the_dead(state, gradient, step, numbers)
+        rate = self.params.learning_rate or self.canvas.rate
+        self.canvas.rule(state.values[own], gradient, state.mean[own], state.square[own], step + 1, rate)
+        if state.attribution is not None:
+            state.attribution[own] += pixels[0].abs().mean(1)
+        return len(numbers)
+
+    def _redraw_the_dead(self, state: Ascent, gradient: torch.Tensor, step: int, numbers: range) -> None:
+        turn = step - REDIRECTED_STEPS
+        if not 0 <= turn < REDRAWS or self.params.direction == "negative":
+            return
+        for at in torch.nonzero(gradient.flatten(1).abs().amax(1) == 0).flatten().tolist():
+            number = numbers[at]
+            again = self.canvas.start(self._generators(range(number, number + 1), -2 - turn))
+            state.values[number] = again[0] * 2.0 ** (turn + 1)
+
+    def _part(self, begin: int, state: Ascent) -> slice:
+        group = self.objective.group
+        if not self._chunk:
+            rows, columns = self.canvas.still(self.canvas.drawn(state.values[:1])).shape[2:]
+            own_rows, own_columns = self.model.preprocess.size
+            work = self._work * rows * columns // (own_rows * own_columns)
+            views = chunk_size(self.model, rows, columns, work, self._until)
+            self._chunk = max(1, views // self.canvas.views)
+        return slice(begin, min(len(state.values), begin + max(group, self._chunk // group * group)))
+
+    def _gradient(self, values: torch.Tensor, step: int, numbers: range) -> tuple[torch.Tensor, ...]:
+        """Of the loss by the values, and by the pictures [n, planes, height, width] where they are transparent."""
+        sign = 1 if self.params.direction == "negative" else -1
+        views = self.canvas.views
+        with torch.enable_grad():
+            leaves = values.detach().requires_grad_()
+            drawn = self.canvas.drawn(leaves)
+            seen = self.canvas.seen(drawn, self._generators(numbers, step))
+            redirecting = step < REDIRECTED_STEPS and sign < 0
+            reached = self._reached(self.fast, seen, numbers, redirecting)
+            loss = sign * reached.sum() / views
+            return torch.autograd.grad(loss, [leaves, drawn] if self.canvas.is_transparent else [leaves])
+
+    def _reached(self, model: LoadedModel, seen: torch.Tensor, numbers: range, redirecting: bool) -> torch.Tensor:
+        """The objective for views, all first views before the second: [views * n]."""
+        batch = model.preprocess.from_planes(seen)
+        until = "scores" if self.objective.scores else "layers"
+        try:
+            with Redirected() if redirecting else nullcontext():
+                tape = model.trace(batch, self.layers, until=until)  # type: ignore[arg-type]
         except RuntimeError as error:
-            if not params.side or not re.search("size|shape", str(error)):
+            if not self.params.side or not re.search("size|shape", str(error)):
                 raise
             raise BadInput(
-                f'{model.architecture.title} does not get as far as "{info.name}" with pictures of {params.side} '
-                f"pixels; its own size is {own_height}."
+                f"{model.architecture.title} does not get as far as {self.objective.title} with pictures of "
+                f"{self.params.side} pixels; its own size is {model.preprocess.size[0]}."
             ) from None
-        maps = info.channels_first(tape[layer])
-        return maps[torch.arange(len(own), device=device), own].mean((1, 2))
+        maps = {layer: model.layer(layer).channels_first(tape[layer]) for layer in self.layers}
+        each = torch.arange(numbers.start, numbers.stop, device=batch.device)
+        return self.objective.value(Answers(each.repeat(len(batch) // len(each)), tape.scores, maps))
 
-    sign = -1 if params.direction == "positive" else 1
-    total = params.steps * len(chunks)
-    show_every = max(1, params.steps // 24)
-    done = 0
-    for step in range(params.steps):
-        for spectrum, optimiser, (own, numbers) in zip(spectra, optimisers, chunks, strict=True):
-            with torch.enable_grad():
-                pictures = to_pictures(spectrum, scale, colours, width)
-                moved = move(pictures, movements(generators[own], height, width).to(device))
-                loss = sign * answer(moved, numbers).sum()
-                (gradient,) = torch.autograd.grad(loss, spectrum)
-            optimiser.descend(gradient)
-            if step < REDRAWS and params.direction == "positive":  # at its least a ReLU has no gradient either
-                for at in torch.nonzero(gradient.flatten(1).abs().amax(1) == 0).flatten().tolist():
-                    again = new_spectrum([generators[own][at]], height, width) * 2.0 ** (step + 1)
-                    spectrum.data[at] = again[0].to(device)
-            done += 1
-            last_chunk = done % len(chunks) == 0
-            preview = draw(step + 1) if last_chunk and step % show_every == 0 else None
-            yield Progress(done, total, f"step {step + 1} of {params.steps}", preview)
-    result = draw(params.steps)
-    with torch.no_grad():
-        for spectrum, (own, numbers) in zip(spectra, chunks, strict=True):
-            result.reached[own] = answer(to_pictures(spectrum, scale, colours, width), numbers).cpu().numpy()
-    result.pictures.flags.writeable = False
-    result.reached.flags.writeable = False
-    return result
+    def measure(self, state: Ascent, begin: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+        """The objective on finished pictures from `begin` on, as many as share a pass, by the network as loaded."""
+        own = self._part(begin, state)
+        with torch.no_grad():
+            still = self.canvas.still(self.canvas.shown(state.values[own]))
+            return self._reached(self.model, still, range(own.start, own.stop), False).cpu().numpy()
+
+    def drawing(self, state: Ascent, steps: int) -> Drawing:
+        """What is there after so many steps."""
+        parts, opacities = [], []
+        with torch.no_grad():
+            for begin in range(0, len(state.values), 16):
+                own = slice(begin, begin + 16)
+                parts.append(self.canvas.shown(state.values[own]).permute(0, 2, 3, 1).contiguous().cpu())
+                if state.attribution is not None:
+                    opacities.append(_opacity(state.attribution[own]).cpu())
+        opacity = torch.cat(opacities).numpy() if opacities else None
+        small = 3 * state.values.numel() * state.values.element_size() <= _KEPT_BYTES
+        return Drawing(
+            planes=_fixed(torch.cat(parts).numpy()),
+            opacity=None if opacity is None else _fixed(opacity),
+            reached=_fixed(np.full(len(state.values), np.nan, np.float32)),
+            objective=self.objective.title,
+            params=self.params,
+            steps=steps,
+            ascent=_copied(state) if small else None,
+        )
+
+
+def _opacity(attribution: torch.Tensor) -> torch.Tensor:
+    """Attribution over its 80th percentile in each picture, at most 1 (Horama's way of showing it)."""
+    most = attribution.flatten(1).quantile(0.8, dim=1).clamp_min(1e-12)
+    return (attribution / most[:, None, None]).clamp_max(1)
+
+
+def _copied(state: Ascent) -> Ascent:
+    attribution = None if state.attribution is None else state.attribution.clone()
+    return Ascent(state.values.clone(), state.mean.clone(), state.square.clone(), attribution)
+
+
+def _generator(seed: int, stream: int, step: int) -> torch.Generator:
+    mixed = hashlib.blake2b(f"{seed} {stream} {step}".encode(), digest_size=4).digest()
+    return torch.Generator().manual_seed(int.from_bytes(mixed, "little"))
+
+
+def _fixed(
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    values.flags.writeable = False
+    return values

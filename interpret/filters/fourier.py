@@ -8,8 +8,14 @@ import torch
 COLOUR_CORRELATION = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
 
-def colour_matrix() -> torch.Tensor:
-    """float32 [3, 3] from decorrelated channels to RGB: the root of the correlation over its largest column norm."""
+def colour_matrix(planes: int = 3) -> torch.Tensor:
+    """From decorrelated planes to colours: the root of the correlation over its largest column norm, [3, 3].
+
+    Args:
+        planes: how many a picture has; other than three are no colours and stay as they are: [planes, planes] is 1.
+    """
+    if planes != 3:
+        return torch.eye(planes)
     root = torch.tensor(COLOUR_CORRELATION)
     largest: torch.Tensor = root.norm(dim=0).max()
     return root / largest
@@ -27,14 +33,14 @@ def frequency_scale(height: int, width: int) -> torch.Tensor:
     return scale
 
 
-def new_spectrum(generators: list[torch.Generator], height: int, width: int) -> torch.Tensor:
-    """Random coefficients to start from, a generator each: float32 [n, 3, height, width // 2 + 1, 2], sd 0.01."""
-    shape = (3, height, width // 2 + 1, 2)
+def new_spectrum(generators: list[torch.Generator], height: int, width: int, planes: int = 3) -> torch.Tensor:
+    """Random coefficients to start from, a generator each: float32 [n, planes, height, width // 2 + 1, 2], sd 0.01."""
+    shape = (planes, height, width // 2 + 1, 2)
     return torch.stack([torch.randn(shape, generator=generator) * 0.01 for generator in generators])
 
 
 def to_pictures(spectrum: torch.Tensor, scale: torch.Tensor, colours: torch.Tensor, width: int) -> torch.Tensor:
-    """RGB pictures in 0..1 from coefficients: [n, 3, height, width // 2 + 1, 2] -> [n, 3, height, width].
+    """Pictures in 0..1 from coefficients: [n, planes, height, width // 2 + 1, 2] -> [n, planes, height, width].
 
     picture = sigmoid(colours * irfft2(scale * spectrum) / 4)
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+from interpret import store
 from interpret.batches import batch_size, decoded_batches, observed
 from interpret.datasets.sources import PictureSource
 from interpret.errors import BadInput
 from interpret.jobs import Job, Progress
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
-from interpret.units import store
 from interpret.units.running import Running
 from interpret.units.statistics import UnitStatistics
 from interpret.work import multiplications
@@ -35,7 +35,7 @@ def collect_units(
         model: the network.
         source: the pictures; broken ones are skipped and listed.
         layers: dotted names of map or vector layers.
-        folder: where results are kept; `store.units_folder()` if None.
+        folder: where results are kept; `$LOUPE_HOME/units`, else `~/.cache/loupe/units`, if None.
         top: how many pictures to keep for each channel, 1 to 1,000.
 
     Yields:
@@ -51,7 +51,7 @@ def collect_units(
     infos = {name: _usable(model.layer(name)) for name in layers}
     if not 1 <= top <= 1000:
         raise BadInput(f"{top:,} pictures cannot be kept for each channel; choose 1 to 1,000.")
-    place = store.result_folder(folder or store.units_folder(), model.digest, source.digest)
+    place = store.result_folder(folder or store.root_folder("units"), model.digest, source.digest)
     found: dict[str, UnitStatistics] = {}
     for name, info in infos.items():
         kept = _restored(model, source, [info], top, place / store.finished_file(name))
@@ -78,10 +78,15 @@ def _restored(
     return running if running is not None and arrays is not None and running.restore(arrays) else None
 
 
+def partial_file(layers: Sequence[str], top: int) -> str:
+    """The name of the file with the unfinished state of a pass for these layers."""
+    return f"{store.short(repr((sorted(layers), top)))[:24]}.partial"
+
+
 def _pass(model: LoadedModel, source: PictureSource, infos: Sequence[LayerInfo], top: int, place: Path) -> Job[Running]:
     """The state at the end of the pass, with every layer's result and nothing unfinished on disk."""
     names = [info.name for info in infos]
-    partial = place / store.partial_file(names, top)
+    partial = place / partial_file(names, top)
     running = _restored(model, source, infos, top, partial) or Running.fresh(model, source, infos, top)
     ahead, saved = range(running.position, len(source)), time.monotonic()
     size = batch_size(model, multiplications(model))

@@ -15,8 +15,8 @@ from interpret.answers import Tape
 from interpret.datasets.sources import PictureSource
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
+from interpret.store import Arrays
 from interpret.units.statistics import UnitStatistics, read_only
-from interpret.units.store import Arrays
 
 SAMPLE = 4096
 _FORMAT = 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,37 +13,19 @@ from torch import nn
 
 from interpret.errors import BadInput, UnknownName
 from interpret.filters import FilterImages, FilterParams, filter_images
-from interpret.filters.ascent import Adam, chunk_size
-from interpret.filters.fourier import colour_matrix, frequency_scale, new_spectrum, to_pictures
+from interpret.filters.ascent import chunk_size
 from interpret.jobs import Progress, complete
+from interpret.loading import load_model
 from interpret.model import LoadedModel
-from tests.conftest import look_into, nothing_left_behind
-
-
-def drawn(model: LoadedModel, layer: str, channels: tuple[int, ...], **params: float) -> FilterImages:
-    return complete(filter_images(model, layer, channels, FilterParams(**params)))  # type: ignore[arg-type]
-
-
-def answer(model: LoadedModel, layer: str, pictures: np.ndarray, channels: tuple[int, ...]) -> np.ndarray:
-    """Each channel's mean activation on its own picture [n, height, width, 3], by an ordinary pass."""
-    batch = model.preprocess.normalise(torch.from_numpy(pictures.copy()).permute(0, 3, 1, 2))
-    info = model.layer(layer)
-    maps = info.channels_first(model.observe(batch, [layer])[layer])
-    return np.array([float(maps[index, channel].mean()) for index, channel in enumerate(channels)])
-
-
-def start(model: LoadedModel, channels: tuple[int, ...], seed: int) -> np.ndarray:
-    """The pictures a run begins with [n, height, width, 3]."""
-    height, width = model.preprocess.size
-    generators = [torch.Generator().manual_seed(seed * 1_000_003 + channel) for channel in channels]
-    spectrum = new_spectrum(generators, height, width)
-    return to_pictures(spectrum, frequency_scale(height, width), colour_matrix(), width).permute(0, 2, 3, 1).numpy()
+from interpret.runtime import Memory
+from tests.conftest import REPOSITORY, look_into, nothing_left_behind
+from tests.filters.runs import answer, drawn, start
 
 
 @pytest.mark.parametrize("layer", ["conv1", "bn2", "conv2", "head"])
 def test_what_is_reached_rises_above_the_start_and_above_noise(trap: LoadedModel, layer: str) -> None:
     channels = tuple(range(trap.layer(layer).channels))
-    found = drawn(trap, layer, channels, steps=60)
+    found = drawn(trap, layer, channels, steps=120)
     noise = np.random.default_rng(0).random((20, 12, 12, 3)).astype(np.float32)
     best_noise = np.max(
         [answer(trap, layer, np.repeat(picture[None], len(channels), 0), channels) for picture in noise], axis=0
@@ -53,7 +37,7 @@ def test_what_is_reached_rises_above_the_start_and_above_noise(trap: LoadedModel
 @pytest.mark.parametrize("layer", ["conv1", "bn2"])
 def test_the_negative_direction_falls_below_the_start_and_below_noise(trap: LoadedModel, layer: str) -> None:
     channels = tuple(range(trap.layer(layer).channels))
-    found = complete(filter_images(trap, layer, channels, FilterParams(steps=60, direction="negative")))
+    found = complete(filter_images(trap, layer, channels, FilterParams(steps=120, direction="negative")))
     noise = np.random.default_rng(0).random((20, 12, 12, 3)).astype(np.float32)
     least = np.min(
         [answer(trap, layer, np.repeat(picture[None], len(channels), 0), channels) for picture in noise], axis=0
@@ -70,7 +54,7 @@ def test_a_channel_that_is_silent_already_is_left_alone_by_the_negative_directio
     network[0].bias.data.fill_(-1.0)
     model = look_into(network, 5)
     found = complete(filter_images(model, "1", (0,), FilterParams(steps=15, direction="negative")))
-    np.testing.assert_allclose(found.pictures[0], start(model, (0,), 0)[0], atol=1e-6)
+    np.testing.assert_allclose(found.planes[0], start(model, (0,), 0)[0], atol=1e-6)
     assert found.reached[0] == 0
 
 
@@ -88,9 +72,10 @@ def test_the_result_is_raw_and_complete(trap: LoadedModel) -> None:
     found = drawn(trap, "conv1", (5, 0), steps=3, seed=7)
     assert found.pictures.shape == (2, 12, 12, 3) and found.pictures.dtype == np.float32
     assert found.pictures.min() >= 0 and found.pictures.max() <= 1 and np.ptp(found.pictures) > 0.01
+    assert found.opacity is None and found.planes.shape == (2, 12, 12, 3)
     assert (found.channels, found.steps, found.layer) == ((5, 0), 3, trap.layer("conv1"))
     assert found.params == FilterParams(steps=3, seed=7)
-    for array in (found.pictures, found.reached):
+    for array in (found.planes, found.reached):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
 
@@ -130,9 +115,10 @@ def test_it_does_not_depend_on_the_chunk_either(trap: LoadedModel, monkeypatch: 
     np.testing.assert_allclose(parts.reached, whole.reached, atol=1e-3)
 
 
-def test_a_run_that_was_watched_gives_the_same(trap: LoadedModel) -> None:
-    """The preview is a copy, and the consumer may change the grad mode between steps."""
-    job = filter_images(trap, "conv2", (0, 1), FilterParams(steps=8))
+@pytest.mark.parametrize("method", ["fourier", "maco", "pixels"])
+def test_a_run_that_was_watched_gives_the_same(trap: LoadedModel, method: str) -> None:
+    """Previews are copies that nobody writes to, and the consumer may change the grad mode between steps."""
+    job = filter_images(trap, "conv2", (0, 1), FilterParams(method, steps=8))  # type: ignore[arg-type]
     while True:
         try:
             with torch.no_grad():
@@ -140,18 +126,27 @@ def test_a_run_that_was_watched_gives_the_same(trap: LoadedModel) -> None:
         except StopIteration as stop:
             found = stop.value
             break
-        if progress.preview is not None:
-            progress.preview.pictures[:] = 0  # type: ignore[attr-defined]
-    np.testing.assert_allclose(found.pictures, drawn(trap, "conv2", (0, 1), steps=8).pictures, atol=1e-6)
+        preview = progress.preview
+        assert isinstance(preview, FilterImages) and preview.ascent is not None
+        with pytest.raises(ValueError, match="read-only"):
+            preview.planes[:] = 0
+        for state in (preview.ascent.values, preview.ascent.mean, preview.ascent.square):
+            state.fill_(7.0)
+        if preview.ascent.attribution is not None:
+            preview.ascent.attribution.fill_(7.0)
+    same = drawn(trap, "conv2", (0, 1), method=method, steps=8)
+    np.testing.assert_allclose(found.planes, same.planes, atol=1e-6)
+    if method == "maco":
+        np.testing.assert_allclose(found.opacity, same.opacity, atol=1e-6)
 
 
 def test_progress_and_previews(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("interpret.filters.ascent.chunk_size", lambda *_: 4)
     seen: list[Progress] = []
     complete(filter_images(trap, "conv2", range(6), FilterParams(steps=48)), seen.append)
-    assert [progress.step for progress in seen] == list(range(1, 97))
-    assert {progress.total for progress in seen} == {96}
-    assert seen[-1].note == "step 48 of 48"
+    assert [progress.step for progress in seen] == [6 * step + done for step in range(48) for done in (4, 6)] + [288]
+    assert {progress.total for progress in seen} == {288}
+    assert seen[-2].note == "step 48 of 48" and seen[-1].note == "measuring what the pictures reach"
     previews = [progress.preview for progress in seen if progress.preview is not None]
     assert len(previews) == 24
     assert all(isinstance(preview, FilterImages) and preview.pictures.shape == (6, 12, 12, 3) for preview in previews)
@@ -205,65 +200,6 @@ def test_layers_that_do_not_exist(trap: LoadedModel) -> None:
         drawn(trap, "conv22", (0,), steps=1)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "says"),
-    [
-        ({"steps": 0}, "steps must lie between 1 and 4096; found 0"),
-        ({"steps": 10**9}, "steps must lie"),
-        ({"learning_rate": 0.0}, "learning_rate must lie between 0.001 and 1.0"),
-        ({"learning_rate": float("nan")}, "learning_rate must lie"),
-        ({"seed": -1}, "seed must lie"),
-        ({"side": 15}, "side must be 0 or lie between 16 and 2048"),
-        ({"side": 4096}, "side must lie"),
-    ],
-)
-def test_parameters_out_of_their_range(wrong: dict[str, float], says: str) -> None:
-    with pytest.raises(BadInput, match=says):
-        FilterParams(**wrong)  # type: ignore[arg-type]
-
-
-class Sleepy(nn.Module):
-    """Channels behind a ReLU: 0 answers edges of some contrast only, 1 all edges, 2 nothing ever."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.edges = nn.Conv2d(3, 3, (1, 2))
-        self.relu = nn.ReLU()
-        self.head = nn.Linear(3, 2)
-        with torch.no_grad():
-            self.edges.weight.copy_(torch.tensor([1.0, -1.0]).expand(3, 3, 1, 2))
-            self.edges.weight[2] = 0
-            self.edges.bias.copy_(torch.tensor([-0.3, 0.0, -1.0]))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.relu(self.edges(x)).mean((2, 3)))
-
-
-def test_a_channel_that_sleeps_at_the_start_is_woken() -> None:
-    """The first picture is too faint for channel 0 and gives no gradient; it must not stay grey."""
-    model = look_into(Sleepy(), classes=2, size=(32, 32))
-    assert not answer(model, "relu", start(model, (0,), 0), (0,)).any()
-    found = drawn(model, "relu", (0, 1, 2), steps=40)
-    assert found.reached[0] > 0.1 and found.reached[1] > 0.1 and found.reached[2] == 0
-    assert np.isfinite(found.pictures).all()
-    np.testing.assert_allclose(drawn(model, "relu", (1,), steps=40).pictures[0], found.pictures[1], atol=1e-3)
-    np.testing.assert_allclose(drawn(model, "relu", (0,), steps=40).pictures[0], found.pictures[0], atol=1e-3)
-
-
-@pytest.mark.parametrize("rate", [0.05, 0.001, 1.0])
-def test_its_adam_is_torchs(rate: float) -> None:
-    generator = torch.Generator().manual_seed(0)
-    ours = torch.randn(4, 5, generator=generator)
-    theirs = ours.clone().requires_grad_()
-    optimiser, torchs = Adam(ours, rate), torch.optim.Adam([theirs], lr=rate)
-    for step in range(60):
-        gradient = torch.randn(4, 5, generator=generator) * 10.0 ** (step % 5 - 3)
-        optimiser.descend(gradient)
-        theirs.grad = gradient.clone()
-        torchs.step()
-        torch.testing.assert_close(ours, theirs.detach(), atol=1e-5, rtol=1e-4)
-
-
 def test_a_real_networks_channels_answer_their_own_pictures_most(real_model: Callable[[str], LoadedModel]) -> None:
     """The picture drawn for a first-layer channel excites it more than the pictures drawn for others do."""
     model = real_model("resnet18")
@@ -275,14 +211,21 @@ def test_a_real_networks_channels_answer_their_own_pictures_most(real_model: Cal
 
 
 @pytest.mark.parametrize(("side", "pictures"), [(32, 16), (64, 16), (128, 12), (224, 4), (448, 1), (2000, 1)])
-def test_a_pass_on_a_cpu_stays_short(side: int, pictures: int) -> None:
-    assert chunk_size("cpu", side, side) == pictures
+def test_a_pass_on_a_cpu_stays_short(trap: LoadedModel, side: int, pictures: int) -> None:
+    assert chunk_size(trap, side, side) == pictures
 
 
 @pytest.mark.parametrize(("work", "pictures"), [(0, 4), (4 * 10**9, 4), (8 * 10**9, 2), (21 * 10**9, 1)])
-def test_a_pass_of_a_heavy_network_takes_fewer_pictures(work: int, pictures: int) -> None:
-    assert chunk_size("cpu", 224, 224, work) == pictures
-    assert chunk_size("cuda", 224, 224, work) == 128
+def test_a_pass_of_a_heavy_network_takes_fewer_pictures(trap: LoadedModel, work: int, pictures: int) -> None:
+    assert chunk_size(trap, 224, 224, work) == pictures
+
+
+@pytest.mark.parametrize(("free", "pictures"), [(10**4, 1), (10**7, 30), (10**10, 512)])
+def test_a_pass_on_a_gpu_fills_half_of_the_free_memory(trap: LoadedModel, free: int, pictures: int) -> None:
+    """Eight bytes for each number the layers answer: the trap's are 6 maps of 6 x 12 x 12, 6 + 6 numbers and 5."""
+    runtime = SimpleNamespace(device=SimpleNamespace(type="cuda"), memory=lambda: Memory(10**9, 10**9 + free))
+    model = replace(trap, runtime=runtime)  # type: ignore[arg-type]
+    assert chunk_size(model, 24, 24, 10**12, trap.layers) == pictures
 
 
 def test_pictures_of_another_side_than_the_networks_own(trap: LoadedModel) -> None:
@@ -307,5 +250,15 @@ def test_a_side_the_network_cannot_take_is_refused_in_a_sentence() -> None:
 
     model = look_into(Narrow(), 5, (32, 32))
     assert drawn(model, "wide", (0,), steps=1).pictures.shape == (1, 32, 32, 3)
-    with pytest.raises(BadInput, match='does not get as far as "wide" with pictures of 16 pixels; its own size is 32'):
+    with pytest.raises(
+        BadInput, match="does not get as far as channel 0 of wide with pictures of 16 pixels; its own size is 32"
+    ):
         drawn(model, "wide", (0,), steps=1, side=16)
+
+
+def test_channels_that_redirecting_cannot_wake_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model(REPOSITORY / "checkpoints" / "shapes-clean.safetensors")
+    channels = (7, 10, 20, 54)
+    assert (drawn(model, "layer3", channels, steps=40).reached > 0).all()
+    monkeypatch.setattr("interpret.filters.ascent.REDRAWS", 0)
+    assert (drawn(model, "layer3", channels, steps=40).reached == 0).any()

@@ -9,13 +9,10 @@ import pytest
 import torch
 
 from interpret.filters.fourier import colour_matrix, frequency_scale, new_spectrum, to_pictures
-from interpret.filters.transforms import move, movements
+from interpret.filters.transforms import crops, move, movements
+from tests.filters.runs import generators
 
 SIDES = [(16, 16), (15, 15), (16, 21), (33, 8), (224, 224)]
-
-
-def generators(count: int, seed: int = 0) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seed + index) for index in range(count)]
 
 
 # ---- coefficients -------------------------------------------------------------------------------------------------
@@ -40,6 +37,15 @@ def test_the_colour_matrix_is_lucids() -> None:
     norm = math.sqrt(0.26**2 + 0.27**2 + 0.27**2)
     expected = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]]).double() / norm
     torch.testing.assert_close(matrix, expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("planes", [1, 2, 4, 5])
+def test_planes_that_are_no_colours_stay_as_they_are(planes: int) -> None:
+    assert torch.equal(colour_matrix(planes), torch.eye(planes))
+    spectrum, scale = new_spectrum(generators(2), 8, 10, planes), frequency_scale(8, 10)
+    found = to_pictures(spectrum, scale, colour_matrix(planes), 10)
+    one_by_one = [to_pictures(spectrum[:, at : at + 1], scale, torch.eye(1), 10) for at in range(planes)]
+    assert found.shape == (2, planes, 8, 10) and torch.equal(found, torch.cat(one_by_one, 1))
 
 
 def test_nothing_is_middle_grey() -> None:
@@ -77,6 +83,26 @@ def test_fresh_pictures_are_grey_with_little_in_them(side: int) -> None:
     assert pictures.mean() == pytest.approx(0.5, abs=0.02)
     assert 0.001 < pictures.std(dim=(2, 3)).mean() < 0.02
     assert pictures.min() > 0.4 and pictures.max() < 0.6
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (15, 21), (32, 12)])
+def test_the_spread_of_fresh_pictures_is_what_their_coefficients_give(height: int, width: int) -> None:
+    """Parseval: a coefficient s (a + ib) of sd 0.01 is a wave that adds (0.01 s / (4 h w))^2 to each pixel's variance,
+    four times that where the half spectrum stands for two, and a colour adds up its planes' variances."""
+    scale, colours = frequency_scale(height, width).double(), colour_matrix().double()
+    stands_for = torch.full((width // 2 + 1,), 4.0).double()
+    stands_for[0] = 1
+    if width % 2 == 0:
+        stands_for[-1] = 1
+    plane = (0.01 / (4 * height * width)) ** 2 * (scale.square() * stands_for).sum()
+    expected = plane * colours.square().sum(1)
+    pictures = to_pictures(new_spectrum(generators(1500), height, width), scale.float(), colour_matrix(), width)
+    found = pictures.double().logit().square().mean((0, 2, 3))
+    torch.testing.assert_close(found, expected, rtol=0.1, atol=0)
+    overall = (0.01 * scale[0, 0] / (4 * height * width) * colours.norm(dim=1)) / 4  # a picture's mean, by the sigmoid
+    means = pictures.double().mean((2, 3))
+    assert (means.mean(0) - 0.5).abs().max() < 4 * overall.max() / 1500**0.5
+    torch.testing.assert_close(means.std(0), overall, rtol=0.1, atol=0)
 
 
 def test_starts_follow_from_their_own_generator() -> None:
@@ -136,3 +162,27 @@ def test_moving_is_differentiable() -> None:
     pictures = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)).requires_grad_()
     move(pictures, movements(generators(2), 16, 16)).sum().backward()
     assert pictures.grad is not None and (pictures.grad != 0).float().mean() > 0.6
+
+
+# ---- parts --------------------------------------------------------------------------------------------------------
+
+
+def test_parts_are_square_stay_inside_and_follow_from_their_own_generator() -> None:
+    found = crops(generators(300), 6, (0.2, 0.6))
+    assert found.shape == (1800, 2, 3)
+    share = found[:, 0, 0]
+    assert torch.equal(share, found[:, 1, 1]) and not found[:, 0, 1].any() and not found[:, 1, 0].any()
+    assert share.min() == pytest.approx(0.2, abs=0.002) and share.max() == pytest.approx(0.6, abs=0.002)
+    assert (found[:, :, 2].abs() + share[:, None]).max() <= 1 + 1e-6
+    free = share < 0.25  # these hardly ever meet the rim: the middle's own spread is seen
+    assert found[free][:, :, 2].std() == pytest.approx(0.3, rel=0.1)
+    assert found[:, :, 2].mean().abs() < 0.02
+    alone = crops(generators(1, seed=7), 6, (0.2, 0.6))
+    assert torch.equal(found.view(6, 300, 2, 3)[:, 7], alone)
+    assert not torch.equal(alone[0], alone[1])
+
+
+def test_a_part_is_what_lies_there() -> None:
+    pictures = torch.rand(1, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    quarter = torch.tensor([[[0.5, 0, 0.5], [0, 0.5, -0.5]]])
+    torch.testing.assert_close(move(pictures, quarter, (8, 8)), pictures[:, :, :8, 8:], atol=1e-5, rtol=1e-5)

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from interpret import store
 from interpret.jobs import Progress, complete
 from interpret.model import LoadedModel
-from interpret.units import collect_units, store
+from interpret.units import collect_units
 from tests.units.sources import assert_identical, files, made
 
 

@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 
 import interpret.units.collecting
+from interpret import store
 from interpret.images import InputImage
 from interpret.jobs import Progress, complete
 from interpret.model import LoadedModel
-from interpret.units import UnitStatistics, collect_units, store
+from interpret.units import UnitStatistics, collect_units
+from interpret.units.collecting import partial_file
 from tests.conftest import REPOSITORY, TrapNetwork, look_into, nothing_left_behind
 from tests.units.sources import assert_identical, faint_picture, files, made
 
@@ -218,7 +220,7 @@ def test_where_results_are_kept(model: LoadedModel, tmp_path: Path, monkeypatch:
     assert file.parent.parent == tmp_path / "units"
     assert file.name.startswith("relu_1-") and file.suffix == ".npz"
     monkeypatch.delenv("LOUPE_HOME")
-    assert store.units_folder() == Path.home() / ".cache" / "loupe" / "units"
+    assert store.root_folder("units") == Path.home() / ".cache" / "loupe" / "units"
 
 
 def test_names_of_files_are_safe_and_differ() -> None:
@@ -229,7 +231,7 @@ def test_names_of_files_are_safe_and_differ() -> None:
     for name in names:
         assert Path(name).name == name and len(name) < 90 and name.isascii() and name.endswith(".npz")
         assert not name.startswith(".")
-    assert store.partial_file(["a", "b"], 24) == store.partial_file(["b", "a"], 24) != store.partial_file(["ab"], 24)
+    assert partial_file(["a", "b"], 24) == partial_file(["b", "a"], 24) != partial_file(["ab"], 24)
 
 
 def test_what_was_not_used_for_longest_goes_first(

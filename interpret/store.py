@@ -1,4 +1,7 @@
-"""Results of passes over data sets on disk: written whole or not at all, damaged ones ignored, never too many."""
+"""Results that outlive a session, on disk: written whole or not at all, damaged ones ignored, never too many.
+
+A root holds folders `<16 hex digits>-<16 hex digits>` with files in them: first whose results they are, then of what.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +27,25 @@ _STRAY_SECONDS = 3600
 Arrays = dict[str, NDArray[Any]]
 
 
-def units_folder() -> Path:
-    """Where results are kept: `$LOUPE_HOME/units`, else `~/.cache/loupe/units`."""
+def root_folder(kind: str) -> Path:
+    """Where results of a kind are kept: `$LOUPE_HOME/<kind>`, else `~/.cache/loupe/<kind>`."""
     home = os.environ.get("LOUPE_HOME")
-    return Path(home) / "units" if home else Path.home() / ".cache" / "loupe" / "units"
+    return (Path(home) if home else Path.home() / ".cache" / "loupe") / kind
 
 
-def result_folder(root: Path, model_digest: str, source_digest: str) -> Path:
-    """Where the results of a network and a data set lie: sixteen hex digits of each."""
-    return root / f"{_short(model_digest)[:16]}-{_short(source_digest)[:16]}"
+def result_folder(root: Path, whose: str, of: str) -> Path:
+    """Where the results of a network and a data set, or of a network and a request, lie: sixteen hex digits of each."""
+    return root / f"{short(whose)[:16]}-{short(of)[:16]}"
 
 
-def finished_file(layer: str) -> str:
-    """The name of a layer's file: readable, and another one for every layer whatever the file system."""
-    return f"{re.sub('[^A-Za-z0-9_-]', '_', layer)[:60]}-{_short(layer)[:12]}.npz"
-
-
-def partial_file(layers: Sequence[str], top: int) -> str:
-    """The name of the file with the unfinished state of a pass for these layers."""
-    return f"{_short(repr((sorted(layers), top)))[:24]}.partial"
-
-
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """A text as hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def finished_file(name: str) -> str:
+    """The name of a layer's file: readable, and another one for every layer whatever the file system."""
+    return f"{re.sub('[^A-Za-z0-9_-]', '_', name)[:60]}-{short(name)[:12]}.npz"
 
 
 def read(path: Path) -> Arrays | None:
@@ -61,6 +60,12 @@ def read(path: Path) -> Arrays | None:
 
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Puts arrays into a file, and makes room under the root where too much is kept."""
+    put(path, arrays)
+    tidy(path.parent.parent, path)
+
+
+def put(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Puts arrays into a file under a temporary name and renames it. A disk that cannot be written to is no error."""
     unfinished = path.with_name(f"{uuid.uuid4().hex}.tmp")
     with contextlib.suppress(OSError):
@@ -71,7 +76,6 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
-    tidy(path.parent.parent, path)
 
 
 def tidy(root: Path, keep: Path) -> None:

@@ -1,0 +1,50 @@
+"""A network before any training, as a control: what does a picture owe to what was learned?"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d)
+
+
+def reinitialised(network: nn.Module, batch: torch.Tensor, seed: int) -> nn.Module:
+    """A private copy with random weights, so set up that signals neither vanish nor explode.
+
+    Kernels and matrices are drawn from a normal distribution with variance 2 / (inputs of one output), biases are 0,
+    normalisations scale by 1 and shift by 0, and BatchNorm's running mean and variance are those of `batch`. Other
+    numbers, such as the scale of a branch, stay as they are.
+
+    Args:
+        network: in eval mode.
+        batch: pictures as the network gets them [n, channels, height, width].
+        seed: of the weights.
+
+    Source: He et al. 2015, "Delving Deep into Rectifiers", equation 10, arXiv 1502.01852.
+    """
+    private: nn.Module = copy.deepcopy(network)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in private.modules():
+            for name, values in module.named_parameters(recurse=False):
+                if values.ndim > 1 and (values[0].numel() > 1 or name == "weight"):
+                    deviation = (2 / values[0].numel()) ** 0.5
+                    values.copy_(torch.randn(values.shape, generator=generator) * deviation)
+                elif name == "bias":
+                    values.zero_()
+                elif isinstance(module, _NORMS):
+                    values.fill_(1)
+        norms: list[Any] = [m for m in private.modules() if getattr(m, "running_mean", None) is not None]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean over what is seen
+            norm.train()
+        private(batch)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
+    return private

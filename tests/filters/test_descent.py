@@ -1,0 +1,70 @@
+"""The rules for a step, against torch's own and in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from interpret.filters.descent import Rule, adam, nadam, normalised
+
+RULES = [adam, nadam, normalised]
+
+
+def gradients(count: int) -> list[torch.Tensor]:
+    """Of many sizes, from 0.001 to 10."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(4, 3, 5, generator=generator) * 10.0 ** (step % 5 - 3) for step in range(count)]
+
+
+def state() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    values = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(1))
+    return values, torch.zeros_like(values), torch.zeros_like(values)
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.05, 1.0, 10.0])
+@pytest.mark.parametrize(("rule", "theirs"), [(adam, torch.optim.Adam), (nadam, torch.optim.NAdam)])
+def test_it_is_torchs(rule: Rule, theirs: Callable[..., Any], rate: float) -> None:
+    values, mean, square = state()
+    leaf = values.clone().requires_grad_()
+    optimiser = theirs([leaf], lr=rate)
+    for step, gradient in enumerate(gradients(60)):
+        rule(values, gradient, mean, square, step + 1, rate)
+        leaf.grad = gradient.clone()
+        optimiser.step()
+        torch.testing.assert_close(values, leaf.detach(), atol=1e-4 * rate, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 200, 200), (3, 1, 12, 12)])
+def test_normalised_steps_have_one_length(shape: tuple[int, ...]) -> None:
+    """Rate 10 moves a picture of 200 x 200 x 3 numbers by 10, and others by as much for each of their numbers."""
+    values = torch.zeros(shape)
+    for factor in (1e-6, 1.0, 1e6):
+        before = values.clone()
+        gradient = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * factor
+        normalised(values, gradient, values.clone(), values.clone(), 1, 10.0)
+        moved = values - before
+        expected = 10 * (values[0].numel() / 120_000) ** 0.5
+        torch.testing.assert_close(moved.flatten(1).norm(dim=1), torch.full(shape[:1], expected), rtol=1e-4, atol=0)
+        alike = torch.nn.functional.cosine_similarity(moved.flatten(1), gradient.flatten(1))
+        assert (alike < -0.9999).all()
+
+
+def test_without_a_gradient_nothing_moves() -> None:
+    for rule in RULES:
+        values, mean, square = state()
+        before = values.clone()
+        rule(values, torch.zeros_like(values), mean, square, 1, 10.0)
+        assert torch.equal(values, before)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_in_parts_it_is_what_it_is_at_once(rule: Rule) -> None:
+    whole, parts = state(), state()
+    for step, gradient in enumerate(gradients(20)):
+        rule(whole[0], gradient, *whole[1:], step + 1, 0.05)
+        for own in (slice(0, 1), slice(1, 4)):
+            rule(parts[0][own], gradient[own], parts[1][own], parts[2][own], step + 1, 0.05)
+    assert all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True))
