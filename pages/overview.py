@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from interpret.filters import FilterParams, filter_images, first_view
+from interpret.filters import kept_filter_images
 from interpret.heatmaps import Heatmap, heatmap
 from interpret.jobs import complete
 from interpret.latent import embed, place, project
@@ -15,6 +15,8 @@ from interpret.rendering import Scale, outlined, overlay, scatter
 from ui.cache import RESULTS
 from ui.controls import pick_layer, result_of
 from ui.display import number, picture, plain, probability_bars, question, scale_bar
+from ui.filter_drawing import painted
+from ui.filter_settings import first_params
 from ui.library import chosen_model, data_of, picture_of
 from ui.opening import choose_architecture, choose_part, load_report, preparation, undecided
 from ui.results import maps_of, prediction_of
@@ -93,19 +95,19 @@ with tiles[0]:
     st.page_link("pages/activations.py", label="Activations", query_params=leads)
 with tiles[1]:
     layer_name = model.default_layer.name
-    params = FilterParams(steps=40, side=first_view(model, layer_name).side)
+    params = first_params(model, layer_name)
     drawn = result_of(
         "overview filter",
         ("filters", model.digest, layer_name, (strongest,), params),
         "Filter picture",
-        lambda: filter_images(model, layer_name, [strongest], params),
-        lambda unfinished: picture((unfinished.pictures[0] * 255).astype(np.uint8), "", "A filter picture, growing"),
+        lambda: kept_filter_images(model, layer_name, [strongest], params),
+        lambda unfinished: picture(painted(unfinished)[0], "", "A filter picture, growing"),
         compact=True,
     )
     if drawn is not None:
         picture(
-            (drawn.pictures[0] * 255).round().astype(np.uint8),
-            f"What channel {strongest} looks for, 40 steps of gradient ascent",
+            painted(drawn)[0],
+            f"What channel {strongest} looks for, {params.steps} steps of gradient ascent",
             f"Picture that excites channel {strongest} of {layer_name}",
         )
     st.page_link("pages/filters.py", label="Filters", query_params=address())

@@ -150,8 +150,9 @@ def result_of(
     key: Hashable,
     title: str,
     make: Callable[[], Job[T]],
-    preview: Callable[[Any], None] | None = None,
+    preview: Callable[[Any], str | None] | None = None,
     compact: bool = False,
+    more: Callable[[Any], Job[T]] | None = None,
 ) -> T | None:
     """A finished result from the store; otherwise its job is started and its panel shown, and None is returned.
 
@@ -160,50 +161,60 @@ def result_of(
         key: identifies the result: digests, names and params.
         title: of the job, for people.
         make: starts the job.
-        preview: draws an unfinished result.
+        preview: draws an unfinished result, and may say how far it is.
         compact: one line of progress, no Cancel.
+        more: goes on from an unfinished result after Cancel.
     """
     found: T | None = RESULTS.get(key)
     if found is not None:
         return found
     job = RUNNER.submit(session_id(), purpose, key, title, make)
-    _panel(job, preview, compact)
+    if job.active:
+        _watch(job, preview, compact)
+    else:
+        _over(job, preview, more)
     return None
 
 
-def _panel(job: BackgroundJob, preview: Callable[[Any], None] | None, compact: bool) -> None:
-    if not job.active:
-        _over(job, preview)
-        return
-
+def _watch(job: BackgroundJob, preview: Callable[[Any], str | None] | None, compact: bool) -> None:
     @st.fragment(run_every=POLL_SECONDS)
     def watch() -> None:
         if not job.active:
             st.rerun()
-        if job.preview is not None and preview is not None:
-            preview(job.preview)
         elapsed, remaining = job.seconds()
         left = f", about {remaining:.0f} s left" if remaining is not None and remaining >= 1 else ""
         line = f"{job.title}: {job.progress.note} · {elapsed:.0f} s{left}"
+        if not compact:
+            bar, button = st.columns([5, 1], vertical_alignment="center")
+            bar.progress(job.fraction or 0.0, text=line)
+            if button.button("Cancel", key=f"cancel.{job.title}.{hash(job.key)}", width="stretch"):
+                RUNNER.cancel(session_id(), job.key)
+                st.rerun()
+        if job.preview is not None and preview is not None:
+            preview(job.preview)
         if compact:
             st.caption(line)
-            return
-        bar, button = st.columns([5, 1], vertical_alignment="center")
-        bar.progress(job.fraction or 0.0, text=line)
-        if button.button("Cancel", key=f"cancel.{job.title}.{hash(job.key)}", width="stretch"):
-            RUNNER.cancel(session_id(), job.key)
-            st.rerun()
 
     watch()
 
 
-def _over(job: BackgroundJob, preview: Callable[[Any], None] | None) -> None:
-    if job.preview is not None and preview is not None:
-        preview(job.preview)
+def _over(
+    job: BackgroundJob,
+    preview: Callable[[Any], str | None] | None,
+    more: Callable[[Any], Job[Any]] | None,
+) -> None:
+    """What is left of a job that failed or was cancelled, and how to go on."""
+    told_above, buttons = st.container(), st.container(horizontal=True)
+    kept = job.preview
+    far = preview(kept) if kept is not None and preview is not None else None
     if job.state == "failed":
-        st.error(told(job.error))
-    elif job.state == "cancelled":
-        st.info(f"Cancelled after {job.seconds()[0]:.0f} s: {job.progress.note}.")
-    if st.button("Start again", key=f"again.{job.title}.{hash(job.key)}"):
-        RUNNER.retry(job.key)
+        told_above.error(told(job.error))
+    else:
+        told_above.info(f"Stopped after {far or f'{job.seconds()[0]:.0f} s: {job.progress.note}'}.")
+    name = f"{job.title}.{hash(job.key)}"
+    if more is not None and kept is not None and buttons.button("Continue", key=f"on.{name}", type="primary"):
+        RUNNER.retry(session_id(), job.key, lambda: more(kept))
+        st.rerun()
+    if buttons.button("Start again", key=f"again.{name}"):
+        RUNNER.retry(session_id(), job.key)
         st.rerun()

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from interpret.errors import InterpretError, Unavailable
@@ -84,6 +84,7 @@ class JobRunner:
         self._store, self._is_open = store, is_open
         self._jobs: dict[Hashable, BackgroundJob] = {}
         self._latest: dict[tuple[str, str], Hashable] = {}
+        self._left: dict[tuple[str, str], BackgroundJob] = {}
         self._gone_since: dict[str, float] = {}
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
@@ -116,34 +117,52 @@ class JobRunner:
             if self._latest.get(owner) != key:
                 self._give_up(owner)
             self._latest[owner] = key
+            if owner in self._left:
+                return self._left[owner]
             job = self._jobs.get(key)
             if job is not None and (job.active or owner in job.owners):
                 job.owners.add(owner)
                 return job
             if sum(other.state == "waiting" for other in self._jobs.values()) >= MAX_WAITING:
                 raise Unavailable("Loupe is busy: too many jobs are waiting. Try again in a minute.")
-            job = BackgroundJob(key, title, make, {owner})
-            self._jobs[key] = job
-            if self._worker is None or not self._worker.is_alive():
-                self._worker = threading.Thread(target=self._work, name="loupe-worker", daemon=True)
-                self._worker.start()
-            self._changed.notify_all()
-            return job
+            return self._start(BackgroundJob(key, title, make, {owner}))
 
-    def retry(self, key: Hashable) -> None:
-        """Forgets a failed or cancelled job, so that the next `submit` starts it."""
+    def _start(self, job: BackgroundJob) -> BackgroundJob:
+        self._jobs[job.key] = job
+        if self._worker is None or not self._worker.is_alive():
+            self._worker = threading.Thread(target=self._work, name="loupe-worker", daemon=True)
+            self._worker.start()
+        self._changed.notify_all()
+        return job
+
+    def retry(self, session: str, key: Hashable, make: Callable[[], Job[Any]] | None = None) -> None:
+        """Forgets that a job failed or was cancelled, so that the next `submit` starts it.
+
+        With `make`, it is started at once in this way instead, and shows its last preview until there is a newer one.
+        """
         with self._changed:
-            if key in self._jobs and not self._jobs[key].active:
+            left = [owner for owner, job in self._left.items() if owner[0] == session and job.key == key]
+            for owner in left:
+                del self._left[owner]
+            job = self._jobs.get(key)
+            if job is not None and not job.active:
                 del self._jobs[key]
+                if make is not None:
+                    self._start(BackgroundJob(key, job.title, make, job.owners, preview=job.preview))
 
     def cancel(self, session: str, key: Hashable) -> None:
-        """Takes a session's wish for a job back; the job ends at its next step when nobody else wants it."""
+        """Takes a session's wish for a job back; the job ends at its next step when nobody else wants it.
+
+        Where others do, it goes on for them, and the session is left with the job as it is now.
+        """
         with self._changed:
             job = self._jobs.get(key)
             if job is not None:
-                wanted_by_others = {owner for owner in job.owners if owner[0] != session}
-                if wanted_by_others:
-                    job.owners = wanted_by_others
+                own = {owner for owner in job.owners if owner[0] == session}
+                if own != job.owners:
+                    stopped = replace(job, owners=own, state="cancelled", ended=time.monotonic())
+                    self._left.update(dict.fromkeys(own, stopped))
+                    job.owners = job.owners - own
                 elif job.active:
                     job.state = "cancelled"
                     job.ended = time.monotonic()
@@ -155,6 +174,7 @@ class JobRunner:
 
     def _give_up(self, owner: tuple[str, str]) -> None:
         previous = self._latest.pop(owner, None)
+        self._left.pop(owner, None)
         job = self._jobs.get(previous) if previous is not None else None
         if job is not None:
             job.owners.discard(owner)
@@ -222,7 +242,7 @@ class JobRunner:
     def _drop_closed_tabs(self) -> None:
         now = time.monotonic()
         with self._changed:
-            sessions = {owner[0] for job in self._jobs.values() for owner in job.owners}
+            sessions = {owner[0] for job in self._jobs.values() for owner in job.owners} | {o[0] for o in self._left}
             for session in sessions:
                 if self._is_open(session):
                     self._gone_since.pop(session, None)

@@ -31,6 +31,9 @@ class Selection:
         card: "open" where the unit's card is.
         place: "row,column" of the place of the channel that is explained, or "".
         beside: what the activations are compared with: "picture/KEY", "layer/NAME" or "".
+        view: of the Filters page: "across", "classes", or "" for one layer.
+        drawing: how filter pictures are drawn, as `ui.filter_settings` writes it; "" as they are drawn at first.
+        versus: key of a second checkpoint, or "".
     """
 
     checkpoint: str = "bundled/shapes-clean.safetensors"
@@ -47,12 +50,18 @@ class Selection:
     card: str = ""
     place: str = ""
     beside: str = ""
+    view: str = ""
+    drawing: str = ""
+    versus: str = ""
 
 
 _OPENING = ("arch", "part", "input", "labels")
-"""How a checkpoint is opened; forgotten with it."""
+"""How a checkpoint is opened."""
 
-_OPTIONAL = (*_OPENING, "card", "place", "beside")
+_OF_CHECKPOINT = (*_OPENING, "card", "place", "beside", "versus")
+"""Forgotten with the checkpoint."""
+
+_OPTIONAL = (*_OF_CHECKPOINT, "view", "drawing")
 """Left out of addresses while empty."""
 
 
@@ -71,7 +80,7 @@ def choose(**changes: Any) -> Selection:
     """The choices with some of them changed, from now on. Another checkpoint or layer forgets what no longer fits."""
     before = selection()
     if changes.get("checkpoint", before.checkpoint) != before.checkpoint:
-        changes = {**dict.fromkeys(_OPTIONAL, ""), "layer": "", "channel": 0, "target": -1, **changes}
+        changes = {**dict.fromkeys(_OF_CHECKPOINT, ""), "layer": "", "channel": 0, "target": -1, **changes}
     elif any(changes.get(name, getattr(before, name)) != getattr(before, name) for name in ("arch", "part")):
         changes = {"layer": "", "channel": 0, "target": -1, "place": "", "beside": "", **changes}
     elif changes.get("layer", before.layer) != before.layer:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from interpret.activations import ActivationMaps
 from interpret.answers import Prediction
-from interpret.filters import FilterImages, FilterParams, filter_images, first_view
+from interpret.filters import FilterImages, FilterParams, first_view, kept_filter_images
 from interpret.images import InputImage
 from interpret.jobs import Job
 from interpret.kernels import Input, UnitKernel, unit_kernel
@@ -21,6 +21,7 @@ from ui.cache import RESULTS
 from ui.controls import result_of
 from ui.display import number, percent, picture, plain, scale_bar
 from ui.figures import figure, figures, section
+from ui.filter_drawing import as_in_the_gallery, painted
 from ui.state import address, choose
 from ui.unit_data import chosen_statistics, show_ablation, show_classes, show_crops
 
@@ -134,7 +135,8 @@ def _looks_for(model: LoadedModel, maps: ActivationMaps, channel: int) -> None:
     ):
         own = min(model.preprocess.size)
         side = first_view(model, target.name).side or (128 if own > 128 else 0)
-        params = FilterParams(steps=64, side=side, direction=direction)  # type: ignore[arg-type]
+        small = FilterParams(steps=64, side=side, direction=direction)  # type: ignore[arg-type]
+        params = as_in_the_gallery(model, target.name, number_of, small)
         with column:
             drawn = result_of(
                 f"card filter {direction}",
@@ -150,8 +152,8 @@ def _looks_for(model: LoadedModel, maps: ActivationMaps, channel: int) -> None:
                 way = "Drives it up" if direction == "positive" else "Drives it down"
                 st.caption(f"{way}: {number(float(drawn.reached[0]))}{where}")
     st.caption(
-        "Grown from noise by gradient ascent, 64 steps: the mean activation each reaches. It is no proof of what "
-        "the unit does: compare with the crops above."
+        "Grown from noise by gradient ascent, as on the page Filters: the mean activation each reaches. It is no "
+        "proof of what the unit does: compare with the crops above."
         + ("" if below[0] is layer else " The layer stops at zero, so what drives it down is asked before that.")
     )
 
@@ -159,11 +161,11 @@ def _looks_for(model: LoadedModel, maps: ActivationMaps, channel: int) -> None:
 def _drawing(
     model: LoadedModel, layer: LayerInfo, channel: int, params: FilterParams
 ) -> Callable[[], Job[FilterImages]]:
-    return lambda: filter_images(model, layer.name, [channel], params)
+    return lambda: kept_filter_images(model, layer.name, [channel], params)
 
 
 def _growing(drawn: FilterImages) -> None:
-    picture((drawn.pictures[0] * 255).round().astype(np.uint8), "", "A picture grown by gradient ascent")
+    picture(painted(drawn)[0], "", "A picture grown by gradient ascent")
 
 
 def _kernel(model: LoadedModel, layer: LayerInfo, channel: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+
 import numpy as np
 import streamlit as st
 
@@ -47,13 +49,20 @@ def chosen_statistics(model: LoadedModel, layer: LayerInfo) -> tuple[PictureSour
         return ("units", model.digest, data, stamp, limit, name)
 
     def work() -> Job[UnitStatistics]:
-        found = yield from collect_units(model, source, _collected(model, layer))
-        for name, statistics in found.items():
-            RESULTS.put(key(name), statistics)
-        return found[layer.name]
+        return collected(model, layer, source, key)
 
     title = f"What excites {plain(layer.name)}"
     return source, result_of("units", key(layer.name), title, work)
+
+
+def collected(
+    model: LoadedModel, layer: LayerInfo, source: PictureSource, key: Callable[[str], Hashable]
+) -> Job[UnitStatistics]:
+    """What a data set says of a layer; what the same pass says of others is kept under their keys."""
+    found = yield from collect_units(model, source, _collected(model, layer))
+    for name, statistics in found.items():
+        RESULTS.put(key(name), statistics)
+    return found[layer.name]
 
 
 def _collected(model: LoadedModel, layer: LayerInfo) -> list[str]:
@@ -71,7 +80,7 @@ def show_crops(model: LoadedModel, source: PictureSource, found: UnitStatistics,
     places = zip(found.top_pictures[channel], found.top_rows[channel], found.top_columns[channel], strict=True)
     figures(
         [
-            _crop_figure(model, source, found, channel, at, float(value), 96, whole)
+            crop_figure(model, source, found, channel, at, float(value), 96, whole)
             for at, value in zip(list(places)[:count], found.top_values[channel], strict=False)
         ]
     )
@@ -92,7 +101,7 @@ def show_crops(model: LoadedModel, source: PictureSource, found: UnitStatistics,
     )
     figures(
         [
-            _crop_figure(model, source, found, channel, at, float(value), 62, whole)
+            crop_figure(model, source, found, channel, at, float(value), 62, whole)
             for at, value in zip(at_spread, found.sample_maxima[spread, channel], strict=True)
         ]
     )
@@ -105,7 +114,7 @@ def show_crops(model: LoadedModel, source: PictureSource, found: UnitStatistics,
     )
 
 
-def _crop_figure(
+def crop_figure(
     model: LoadedModel,
     source: PictureSource,
     found: UnitStatistics,

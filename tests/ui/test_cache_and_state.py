@@ -12,6 +12,7 @@ import pytest
 
 from ui.cache import BoundedStore, keep_upload, size_in_bytes
 from ui.display import number, percent, plain
+from ui.filter_settings import _read, _written
 from ui.library import data_stamp
 from ui.state import Selection, parse
 
@@ -70,6 +71,25 @@ def test_an_address_restores_every_choice() -> None:
     chosen = Selection("fetched/x.safetensors", "upload/1", "layer2.0", 7, 3, "grad-cam", "path/folder")
     address = {field.name: str(getattr(chosen, field.name)) for field in fields(Selection)}
     assert parse(address, Selection()) == chosen
+
+
+DEFAULTS = {"which": "strongest-16", "channels": "0-15", "steps": 64, "method": "fourier", "side": 0, "seed": 0}
+DEFAULTS |= {"rate": 0.0, "direction": "positive", "starts": 1, "spectrum": "photographs", "classes": ""}
+
+
+def test_how_filters_are_drawn_survives_the_address() -> None:
+    changed = {"which": "choose", "channels": "0-7,12", "steps": 128, "method": "maco", "side": 96, "seed": 3}
+    changed |= {"rate": 0.5, "direction": "negative", "starts": 2, "spectrum": "data", "classes": "3;1"}
+    assert _read(_written(changed, DEFAULTS), DEFAULTS) == changed
+    assert _written(DEFAULTS, DEFAULTS) == ""
+    assert _written({**DEFAULTS, "steps": 128, "seed": 3}, DEFAULTS) == "steps=128,seed=3"
+
+
+@pytest.mark.parametrize(
+    "said", ["steps=many", "steps=0", "method=magic", "side=3", "rate=nan", "which=best", "nonsense", "=,=", "a=b"]
+)
+def test_nonsense_about_drawing_leaves_the_rest(said: str) -> None:
+    assert _read(f"seed=3,{said},starts=2", DEFAULTS) == {**DEFAULTS, "seed": 3, "starts": 2}
 
 
 @pytest.mark.parametrize("value", ["", "seven", "1e9", "99999999999999", "<script>", "--"])

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from interpret.runtime import choose_runtime
 from tests.families import FAMILIES, random_network
-from tests.ui.browser import RunningApp, chromium, chromium_page, open_app, pick, running_app, settle
+from tests.ui.browser import RunningApp, chromium, chromium_page, open_app, pick, running_app
 from tests.ui.test_journey import REPOSITORY, WAIT, differ, large_map, pixels
 
 NETWORKS = ("squeezenet1_1", "resnet50")
@@ -49,10 +49,7 @@ def test_a_layer_without_places_is_compared_with_its_other_channels(app: Running
 def test_filter_pictures_are_drawn_in_the_size_chosen(app: RunningApp, page: Any) -> None:
     address = f"{app.url}/filter-pictures?checkpoint=fetched/squeezenet1_1.safetensors"
     open_app(page, f"{address}&layer=features.2")
-    page.get_by_text("Settings").first.click()
-    page.get_by_text("Size of the pictures in pixels").wait_for(timeout=WAIT)
-    settle(page)
-    pick(page, "Size of the pictures in pixels", "64")
+    pick(page, "Size", "64 px")
     page.get_by_text("64 px, seed 0").wait_for(timeout=2 * WAIT)
     assert pixels(page, "Picture that excites").shape == (64, 64, 3)
 
@@ -64,9 +61,9 @@ def test_a_slow_network_starts_with_four_channels_and_says_so(app: RunningApp, p
     page.get_by_text("so this starts with 4 channels").wait_for(timeout=WAIT)
     page.get_by_alt_text("Growing").wait_for(timeout=2 * WAIT)
     page.get_by_role("button", name="Cancel", exact=True).click()
-    page.get_by_text("Cancelled after", exact=False).wait_for(timeout=WAIT)
+    page.get_by_text("Stopped after", exact=False).wait_for(timeout=WAIT)
     open_app(page, f"{address}&layer=conv1")
     page.get_by_alt_text("Growing").wait_for(timeout=2 * WAIT)
     assert page.get_by_text("so this starts with").count() == 0, "an early layer of the same network is quick"
     page.get_by_role("button", name="Cancel", exact=True).click()
-    page.get_by_text("Cancelled after", exact=False).wait_for(timeout=WAIT)
+    page.get_by_text("Stopped after", exact=False).wait_for(timeout=WAIT)

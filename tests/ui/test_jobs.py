@@ -83,8 +83,36 @@ def test_cancel_takes_effect_at_the_next_step_and_keeps_the_preview(runner: JobR
     until(lambda: work.ended == "closed", 0.5)
     assert job.preview is not None
     assert runner.submit("anna", "page", "key", "Work", Work()) is job, "a rerun must not start it again"
-    runner.retry("key")
+    runner.retry("anna", "key")
     assert runner.submit("anna", "page", "key", "Work", Work(1)) is not job
+
+
+def test_a_cancelled_job_goes_on_from_its_preview(runner: JobRunner, store: BoundedStore) -> None:
+    first = runner.submit("anna", "page", "key", "Work", Work())
+    until(lambda: first.preview is not None)
+    runner.cancel("anna", "key")
+    rest = Work(3, free=False)
+    runner.retry("anna", "key", rest)
+    second = runner.submit("anna", "page", "key", "Work", Work())
+    assert second is not first and second.active
+    assert second.preview == first.preview, "the screen would be empty until the next preview"
+    rest.go.set()
+    until(lambda: rest.ended == "finished" and store.get("key") == "result")
+
+
+def test_cancel_is_seen_by_who_cancelled_while_the_job_goes_on_for_others(runner: JobRunner) -> None:
+    job = runner.submit("anna", "page", "key", "Work", Work(100_000))
+    runner.submit("ben", "page", "key", "Work", Work())
+    until(lambda: job.preview is not None)
+    runner.cancel("anna", "key")
+    left = runner.submit("anna", "page", "key", "Work", Work())
+    assert left.state == "cancelled" and left.preview is not None
+    assert job.active and runner.of("anna") == [] and runner.of("ben") == [job]
+    runner.retry("anna", "key", Work())
+    assert runner.submit("anna", "page", "key", "Work", Work()) is job, "it joins those for whom it went on"
+    runner.cancel("anna", "key")
+    runner.cancel("ben", "key")
+    until(lambda: job.state == "cancelled")
 
 
 def test_the_latest_wish_of_a_session_replaces_the_one_before(runner: JobRunner, store: BoundedStore) -> None:

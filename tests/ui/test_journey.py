@@ -97,7 +97,7 @@ def test_the_first_screen_is_finished(app: RunningApp, page: Any) -> None:
     assert rows.count() == 5
     assert "heart" in rows.first.inner_text()
     page.get_by_alt_text("Map of pictures by their embedding", exact=False).wait_for(timeout=WAIT)
-    page.get_by_text("40 steps of gradient ascent", exact=False).wait_for(timeout=WAIT)
+    page.get_by_text("64 steps of gradient ascent", exact=False).wait_for(timeout=WAIT)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -144,7 +144,7 @@ def test_a_running_filter_job_is_cancelled_and_started_again(app: RunningApp, pa
     page.get_by_text("Filters of layer2", exact=False).first.wait_for(timeout=WAIT)
     page.get_by_alt_text("Growing").wait_for(timeout=WAIT)
     page.get_by_role("button", name="Cancel", exact=True).click()
-    said = page.get_by_text(re.compile(r"Cancelled after"))
+    said = page.get_by_text(re.compile(r"Stopped after"))
     said.wait_for(timeout=WAIT)
     first = said.inner_text()
     page.wait_for_timeout(1000)
@@ -304,7 +304,7 @@ def test_a_real_network_and_a_real_photograph_go_through_every_page(app: Running
     open_app(page, f"{app.url}/filter-pictures?{query}&layer=conv1")
     page.get_by_alt_text("Growing").wait_for(timeout=2 * WAIT)
     page.get_by_role("button", name="Cancel", exact=True).click()
-    page.get_by_text(re.compile(r"Cancelled after")).wait_for(timeout=WAIT)
+    page.get_by_text(re.compile(r"Stopped after")).wait_for(timeout=WAIT)
     open_app(page, f"{app.url}/latent-space?{query}&data=path/{DATA / 'demo'}")
     page.get_by_text("Nearest to your picture, zebra.jpg").wait_for(timeout=3 * WAIT)
     assert pixels(page, "zebra.jpg").std() > 10
