@@ -20,6 +20,7 @@ from interpret.architectures import architecture_keys
 from interpret.datasets import sample_picture
 from interpret.datasets.shapes import draw
 from interpret.datasets.sources import shapes_source
+from interpret.filters import METHODS as FILTER_METHODS
 from interpret.filters import FilterImages
 from interpret.heatmaps import METHODS
 from interpret.jobs import complete
@@ -75,6 +76,16 @@ def test_the_python_lines_of_the_readme_run(folder: Path, capsys: pytest.Capture
     assert isinstance(names["drawn"], FilterImages)
     assert names["drawn"].pictures.shape == (2, 64, 64, 3)
     assert capsys.readouterr().out.startswith("[('")
+
+
+def test_what_the_page_on_filters_says_runs(folder: Path) -> None:
+    text = (ROOT / "docs" / "filters.md").read_text(encoding="utf-8")
+    (code,) = blocks("python", text)
+    names: dict[str, Any] = {}
+    exec(compile(code, "filters.md", "exec"), names)
+    counts = [len(names[name].pictures) for name in ("drawn", "both", "apart", "path", "kept", "more", "star")]
+    assert counts == [2, 1, 2, 3, 1, 1, 1] and names["further"].steps == 24
+    assert all(method.title.lower() in text.lower() for method in FILTER_METHODS)
 
 
 def test_what_the_page_on_checkpoints_says_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
