@@ -42,7 +42,7 @@ class Shot:
 
 CHEAT = "checkpoint=bundled/shapes-shortcut.safetensors&picture=sample/heart with a tag"
 SHOTS = (
-    Shot("overview", "/", "40 steps of gradient ascent", "Map of pictures by their embedding"),
+    Shot("overview", "/", "64 steps of gradient ascent", "Map of pictures by their embedding"),
     Shot("activations", "/activation-maps?layer=layer2.0.conv2&channel=12&place=9,20", "the network says", height=1000),
     Shot("filters", "/filter-pictures?layer=layer2", "Reaches: mean activation", "Picture that excites"),
     Shot("heatmaps", f"/class-heatmaps?{CHEAT}", "Strongest at row", "Heatmap of the places"),

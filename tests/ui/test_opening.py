@@ -53,7 +53,7 @@ def upload(page: Any, app: RunningApp, path: Path) -> None:
 def unfold(page: Any, title: str) -> None:
     """Opens a folded part, once the tiles are there: each that comes runs the page again."""
     page.get_by_alt_text("Map of pictures by their embedding", exact=False).wait_for(timeout=2 * WAIT)
-    page.get_by_text("40 steps of gradient ascent", exact=False).wait_for(timeout=2 * WAIT)
+    page.get_by_text("64 steps of gradient ascent", exact=False).wait_for(timeout=2 * WAIT)
     settle(page)
     page.locator('[data-testid="stMain"]').get_by_text(title).click()
 
