@@ -199,6 +199,12 @@ def test_networks_that_do_something_else_between_answer_the_same(
     assert_same_answers(model, pictures, ["norm", "head"])
 
 
+@pytest.mark.parametrize("kind", [UsedElsewhere, Twice, NormTwice, Rectified, Scaled, ScaledInPlace])
+def test_what_a_pass_shows_to_be_used_otherwise_is_no_pair(kind: Callable[[], Small]) -> None:
+    assert pairs_of(look_into(kind(), classes=5)) == []
+    assert pairs_of(look_into(Small(), classes=5)) == [("conv", "norm")]
+
+
 @pytest.mark.parametrize("kind", [WeightsRead, Hidden])
 def test_a_difference_is_found_by_comparison_and_the_copy_is_not_folded(
     kind: Callable[[], Small], pictures: torch.Tensor

@@ -301,6 +301,28 @@ def test_the_crop_box_is_where_the_network_looks(side: tuple[int, int]) -> None:
         np.testing.assert_allclose(seen[2:-2], middle[2:-2], atol=255 / extent + 2)
 
 
+@pytest.mark.parametrize(
+    ("channels", "reverse", "value_range"), [(1, False, 1), (3, True, 255), (3, False, 1), (5, True, 2)]
+)
+def test_planes_are_normalised_one_by_one_and_three_turned_round_for_bgr(
+    channels: int, reverse: bool, value_range: float
+) -> None:
+    mean, std = tuple(0.1 * plane for plane in range(channels)), tuple(1.0 + plane for plane in range(channels))
+    steps = Preprocess(
+        (4, 6), 4, mean=mean, std=std, channels=channels, value_range=value_range, reverse_channels=reverse
+    )
+    planes = torch.rand(2, channels, 4, 6, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    found = steps.from_planes(planes)
+    for plane in range(channels):
+        source = channels - 1 - plane if reverse and channels == 3 else plane
+        expected = (planes[:, source] * value_range - mean[plane]) / std[plane]
+        torch.testing.assert_close(found[:, plane], expected)
+    found.sum().backward()
+    assert planes.grad is not None and (planes.grad > 0).all()
+    if channels == 3:
+        torch.testing.assert_close(steps.normalise(planes), found)
+
+
 def test_normalise_is_the_last_step_of_to_batch_and_differentiable() -> None:
     image = noise_picture(3, 40, 60)
     for steps in (

@@ -142,9 +142,7 @@ def filter_images(
     if info.layout == "other" or not wanted or min(wanted) < 0 or max(wanted) >= info.channels:
         raise BadInput(f'Layer "{info.name}" has channels 0 to {info.channels - 1}; found {list(wanted)[:8]}.')
     each = tuple(number for number in wanted for _ in range(params.starts))
-    objective = channel(layer, each)
-    if params.starts > 1 and info.is_spatial:
-        objective = diverse(objective, layer, params.starts)
+    objective = objective_of(info, each, params.starts)
     streams = [number + info.channels * start for number in wanted for start in range(params.starts)]
 
     def of_channels(drawing: Drawing) -> FilterImages:
@@ -158,6 +156,12 @@ def filter_images(
             return of_channels(stop.value)
         shown = progress.preview
         yield replace(progress, preview=of_channels(shown)) if isinstance(shown, Drawing) else progress
+
+
+def objective_of(layer: LayerInfo, each: Sequence[int], starts: int) -> Objective:
+    """What `filter_images` drives up: for each picture its channel, and several of one apart in a layer of maps."""
+    objective = channel(layer.name, each)
+    return diverse(objective, layer.name, starts) if starts > 1 and layer.is_spatial else objective
 
 
 def class_images(
@@ -274,12 +278,12 @@ class _Artist:
             drawn = self.canvas.drawn(leaves)
             seen = self.canvas.seen(drawn, self._generators(numbers, step))
             redirecting = step < REDIRECTED_STEPS and sign < 0
-            reached = self._reached(self.fast, seen, numbers, redirecting)
+            reached = self.objective.value(self._answers(self.fast, seen, numbers, redirecting))
             loss = sign * reached.sum() / views
             return torch.autograd.grad(loss, [leaves, drawn] if self.canvas.is_transparent else [leaves])
 
-    def _reached(self, model: LoadedModel, seen: torch.Tensor, numbers: range, redirecting: bool) -> torch.Tensor:
-        """The objective for views, all first views before the second: [views * n]."""
+    def _answers(self, model: LoadedModel, seen: torch.Tensor, numbers: range, redirecting: bool) -> Answers:
+        """The network's to views [views * n, ...], all first views before the second."""
         batch = model.preprocess.from_planes(seen)
         until = "scores" if self.objective.scores else "layers"
         try:
@@ -294,14 +298,15 @@ class _Artist:
             ) from None
         maps = {layer: model.layer(layer).channels_first(tape[layer]) for layer in self.layers}
         each = torch.arange(numbers.start, numbers.stop, device=batch.device)
-        return self.objective.value(Answers(each.repeat(len(batch) // len(each)), tape.scores, maps))
+        return Answers(each.repeat(len(batch) // len(each)), tape.scores, maps)
 
     def measure(self, state: Ascent, begin: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-        """The objective on finished pictures from `begin` on, as many as share a pass, by the network as loaded."""
+        """What is reached by finished pictures from `begin` on, as many as share a pass, by the network as loaded."""
         own = self._part(begin, state)
+        reported = self.objective.reported or self.objective.value
         with torch.no_grad():
             still = self.canvas.still(self.canvas.shown(state.values[own]))
-            return self._reached(self.model, still, range(own.start, own.stop), False).cpu().numpy()
+            return reported(self._answers(self.model, still, range(own.start, own.stop), False)).cpu().numpy()
 
     def drawing(self, state: Ascent, steps: int) -> Drawing:
         """What is there after so many steps."""

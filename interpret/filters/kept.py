@@ -10,9 +10,8 @@ import numpy as np
 
 from interpret import store
 from interpret.datasets.sources import PictureSource
-from interpret.filters.ascent import filter_images
+from interpret.filters.ascent import filter_images, objective_of
 from interpret.filters.canvases import spectrum_digest
-from interpret.filters.objectives import channel
 from interpret.filters.params import Drawing, FilterImages, FilterParams
 from interpret.jobs import Job
 from interpret.layers import LayerInfo
@@ -47,7 +46,7 @@ def kept_filter_images(
     place = store.result_folder(root, model.digest, recipe)
     found = {number: kept for number in wanted if (kept := _read(place, info, number, params))}
     missing = [number for number in wanted if number not in found]
-    if not missing:
+    if wanted and not missing:
         return _together(found, wanted)
     job = filter_images(
         model, layer, missing, params, source=source, after=after if len(missing) == len(wanted) else None
@@ -132,14 +131,18 @@ def _together(parts: Mapping[int, FilterImages], channels: Sequence[int]) -> Fil
     opacities = [part.opacity for part in ordered if part.opacity is not None]
     planes = np.concatenate([part.planes for part in ordered])
     reached = np.concatenate([part.reached for part in ordered])
-    planes.flags.writeable = reached.flags.writeable = False
+    opacity = np.concatenate(opacities) if opacities else None
+    for array in (planes, reached, opacity):
+        if array is not None:
+            array.flags.writeable = False
+    each = tuple(channel for part in ordered for channel in part.channels)
     return replace(
         ordered[0],
         planes=planes,
         reached=reached,
-        opacity=np.concatenate(opacities) if opacities else None,
-        objective=channel(ordered[0].layer.name, list(channels)).title,
+        opacity=opacity,
+        objective=objective_of(ordered[0].layer, each, ordered[0].params.starts).title,
         steps=min(part.steps for part in ordered),
         ascent=None,
-        channels=tuple(channel for part in ordered for channel in part.channels),
+        channels=each,
     )

@@ -47,6 +47,7 @@ class Objective:
         value: from answers to float32 [n].
         scores: whether it needs the class scores.
         group: how many neighbouring pictures it compares with each other; they are never drawn apart.
+        reported: what is said to be reached; None: the value itself.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Objective:
     value: Callable[[Answers], torch.Tensor]
     scores: bool = field(default=False, kw_only=True)
     group: int = field(default=1, kw_only=True)
+    reported: Callable[[Answers], torch.Tensor] | None = field(default=None, kw_only=True)
 
     def __add__(self, other: Objective) -> Objective:
         return self._with(other, f"{self.title} + {other.title}", lambda a: self.value(a) + other.value(a))
@@ -194,7 +196,7 @@ def diversity(layer: str, group: int) -> Objective:
 def diverse(objective: Objective, layer: str, group: int, share: float = 1.0) -> Objective:
     """An objective and a diversity that weighs as much as the objective itself does, whatever its unit.
 
-    value + share * |value| * diversity, with |value| as a plain number
+    value + share * |value| * diversity, with |value| as a plain number; the value alone is said to be reached
 
     Args:
         objective: of pictures one by one.
@@ -208,7 +210,9 @@ def diverse(objective: Objective, layer: str, group: int, share: float = 1.0) ->
         return own + share * own.detach().abs() * apart.value(a)
 
     layers = objective.layers | apart.layers
-    return Objective(f"{objective.title}, diverse", layers, value, scores=objective.scores, group=group)
+    return Objective(
+        f"{objective.title}, diverse", layers, value, scores=objective.scores, group=group, reported=objective.value
+    )
 
 
 def inversion(model: LoadedModel, layer: str, image: InputImage) -> Objective:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from interpret.filters import canvases
+from interpret.filters.ascent import _generator
 from interpret.filters.descent import Rule, adam, nadam, normalised
+from interpret.filters.fourier import colour_matrix, frequency_scale, new_spectrum, to_pictures
+from interpret.model import LoadedModel
+from tests.filters.runs import drawn
 
 RULES = [adam, nadam, normalised]
 
@@ -68,3 +74,22 @@ def test_in_parts_it_is_what_it_is_at_once(rule: Rule) -> None:
         for own in (slice(0, 1), slice(1, 4)):
             rule(parts[0][own], gradient[own], parts[1][own], parts[2][own], step + 1, 0.05)
     assert all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True))
+
+
+@pytest.mark.parametrize("direction", ["positive", "negative"])
+def test_an_ascent_takes_these_steps(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch, direction: str) -> None:
+    """Unmoved, fifteen of them are fifteen of torch's Adam on the coefficients, by the network as loaded."""
+    unmoved = torch.eye(3)[:2].expand(2, 2, 3)
+    monkeypatch.setattr(canvases, "movements", lambda *_: unmoved)
+    found = drawn(trap, "conv2", (3, 0), steps=15, direction=direction)
+    leaf = new_spectrum([_generator(0, channel, -1) for channel in (3, 0)], 12, 12).requires_grad_()
+    optimiser = torch.optim.Adam([leaf], lr=0.05)
+    scale, colours = frequency_scale(12, 12), colour_matrix()
+    for _ in range(15):
+        batch = trap.preprocess.from_planes(to_pictures(leaf, scale, colours, 12))
+        maps = trap.trace(batch, ["conv2"], until="layers")["conv2"]
+        score = maps[0, 3].mean() + maps[1, 0].mean()
+        (leaf.grad,) = torch.autograd.grad(score if direction == "negative" else -score, leaf)
+        optimiser.step()
+    expected = to_pictures(leaf.detach(), scale, colours, 12).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(found.planes, expected, atol=2e-3)
