@@ -27,7 +27,7 @@ def numbers(text: str) -> tuple[float, ...]:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands, whose `run` default is the command's function."""
-    from interpret import commands, unit_commands
+    from interpret import commands, filter_commands, unit_commands
 
     everything = _Parser(add_help=False)
     everything.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -71,12 +71,8 @@ def parser() -> argparse.ArgumentParser:
     heat.add_argument("--target", metavar="CLASS", help="index or label; the predicted class if not given")
     heat.add_argument("--out", required=True, metavar="DIR")
 
-    filters = command("filters", "pictures that excite channels, by gradient ascent", network, commands.save_filters)
-    filters.add_argument("--layer", required=True, metavar="NAME")
-    filters.add_argument("--channels", default="0-15", metavar="LIST", help='such as "0-15" or "3,7,12-20" (0-15)')
-    filters.add_argument("--steps", type=int, default=128, help="ascent steps (128)")
-    filters.add_argument("--seed", type=int, default=0)
-    filters.add_argument("--out", required=True, metavar="DIR")
+    filters = command("filters", "pictures that excite channels, by gradient ascent", network, filter_commands.filters)
+    filter_commands.add_options(filters)
 
     embed = command("embed", "the vectors of a data set at a layer", network, commands.save_embedding)
     embed.add_argument("data", metavar="DATA", help='folder, .zip, "shapes" or "shapes:500"')

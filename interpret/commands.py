@@ -7,7 +7,9 @@ import json
 import math
 import os
 import platform
+import shutil
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,8 @@ import numpy as np
 import torch
 
 from interpret.activations import activations
-from interpret.channels import channel_numbers
 from interpret.datasets import open_source
 from interpret.errors import BadInput
-from interpret.filters import FilterParams, filter_images
 from interpret.heatmaps import heatmap
 from interpret.images import InputImage
 from interpret.inspection import inspected
@@ -28,6 +28,7 @@ from interpret.latent import ProjectionParams, embed, project
 from interpret.loading import load_model
 from interpret.model import LoadedModel
 from interpret.rendering import Scale, colour, grid, overlay, png, scaled_up
+from interpret.store import write_whole
 
 Answer = tuple[dict[str, Any], str]
 
@@ -49,8 +50,8 @@ def predict(options: argparse.Namespace) -> Answer:
             {
                 "class": index,
                 "label": model.labels[index],
-                "score": _number(prediction.scores[index]),
-                "probability": _number(prediction.probabilities[index]),
+                "score": json_number(prediction.scores[index]),
+                "probability": json_number(prediction.probabilities[index]),
             }
             for index in prediction.top(options.top)
         ]
@@ -82,7 +83,7 @@ def save_activations(options: argparse.Namespace) -> Answer:
         layer=options.layer,
         axes=["channels", "rows", "columns"],
         shape=list(maps.values.shape),
-        scale={"low": _number(scale.low), "high": _number(scale.high), "palette": name},
+        scale={"low": json_number(scale.low), "high": json_number(scale.high), "palette": name},
     )
     return answer, f"{maps.values.shape[0]} channels of {options.layer} written to {folder}"
 
@@ -107,35 +108,13 @@ def save_heatmaps(options: argparse.Namespace) -> Answer:
                 "layer": result.layer.name,
                 "target": result.target,
                 "label": model.labels[result.target],
-                "score": _number(result.score),
-                "probability": _number(result.probability),
+                "score": json_number(result.score),
+                "probability": json_number(result.probability),
                 "says": result.says,
             }
         )
     answer = finish(folder, model, command="heatmap", method=options.method, axes=["rows", "columns"], images=written)
     return answer, f"{len(written)} heatmaps written to {folder}"
-
-
-def save_filters(options: argparse.Namespace) -> Answer:
-    """`filters.npy` [channels, height, width, 3] in 0..1, `filters.png` and `manifest.json`."""
-    model = model_of(options)
-    channels = channel_numbers(options.channels, model.layer(options.layer).channels)
-    params = FilterParams(steps=options.steps, seed=options.seed)
-    drawn = driven(filter_images(model, options.layer, channels, params), options)
-    folder = output_folder(options.out)
-    np.save(folder / "filters.npy", drawn.pictures)
-    (folder / "filters.png").write_bytes(png(grid((drawn.pictures * 255).round().astype(np.uint8))))
-    answer = finish(
-        folder,
-        model,
-        command="filters",
-        layer=options.layer,
-        channels=list(drawn.channels),
-        reached=[_number(value) for value in drawn.reached],
-        axes=["channels", "height", "width", "rgb"],
-        parameters={"steps": params.steps, "learning_rate": params.learning_rate, "seed": params.seed},
-    )
-    return answer, f"{len(channels)} filter pictures of {options.layer} written to {folder}"
 
 
 def save_embedding(options: argparse.Namespace) -> Answer:
@@ -230,16 +209,21 @@ def driven(job: Job[T], options: argparse.Namespace) -> T:
     if options.json or not sys.stderr.isatty():
         return complete(job)
 
+    began: dict[int | None, tuple[float, float]] = {}
+    wide = shutil.get_terminal_size().columns - 1
+
     def show(progress: Progress) -> None:
-        share = progress.step / progress.total if progress.total else 0.0
-        bar = "#" * int(share * 30)
-        sys.stderr.write(f"\r[{bar:<30}] {progress.note:<50.50}")
+        share, now = progress.step / progress.total if progress.total else 0.0, time.monotonic()
+        first, since = began.setdefault(progress.total, (share, now))  # several stretches are told by their totals
+        left = (1 - share) * (now - since) / (share - first) / 60 if share > first and now > since + 30 else 0
+        words = f"{f'{left:,.0f} min left, ' if left >= 1 else ''}{progress.note}"
+        sys.stderr.write("\r" + f"[{'#' * int(share * 20):<20}] {words}"[:wide].ljust(wide))
         sys.stderr.flush()
 
     try:
         return complete(job, show)
     finally:
-        sys.stderr.write("\r" + " " * 84 + "\r")
+        sys.stderr.write("\r" + " " * wide + "\r")
 
 
 def output_folder(name: str) -> Path:
@@ -270,9 +254,7 @@ def finish(folder: Path, model: LoadedModel, **facts: Any) -> dict[str, Any]:
         "device": str(model.runtime.device),
         "versions": _versions(),
     }
-    unfinished = folder / f".manifest.{os.getpid()}"
-    unfinished.write_text(json.dumps(manifest, indent=2, allow_nan=False), encoding="utf-8")
-    unfinished.replace(folder / "manifest.json")
+    write_whole(folder / "manifest.json", json.dumps(manifest, indent=2, allow_nan=False).encode())
     return {**manifest, "out": str(folder)}
 
 
@@ -307,6 +289,6 @@ def _write_index(folder: Path, columns: Mapping[str, list[Any]]) -> None:
     parquet.write_table(pyarrow.table(encodable), folder / "index.parquet")
 
 
-def _number(value: float) -> float | None:
+def json_number(value: float) -> float | None:
     """A JSON number, or None for NaN and infinity, which JSON has not."""
     return float(value) if math.isfinite(value) else None

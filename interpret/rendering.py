@@ -194,6 +194,18 @@ def over_grey(picture: NDArray[np.float32], opacity: NDArray[np.float32]) -> NDA
     return laid
 
 
+def painted(pictures: NDArray[np.float32], opacity: NDArray[np.float32] | None = None) -> Pixels:
+    """Pictures in 0..1 as bytes, over middle grey where they are transparent: uint8 [n, height, width, 3].
+
+    Args:
+        pictures: float32 [n, height, width, 3].
+        opacity: float32 [n, height, width] in 0..1, None where nothing is transparent.
+    """
+    values = pictures if opacity is None else over_grey(pictures, opacity)
+    pixels: Pixels = (values * 255).round().astype(np.uint8)
+    return pixels
+
+
 def kernel_picture(weights: NDArray[np.float32], reverse: bool = False) -> Pixels:
     """A first-layer kernel as a colour picture, zero as middle grey: [3, rows, columns] -> uint8 [rows, columns, 3].
 
@@ -310,6 +322,11 @@ def thumbnail(pixels: Pixels, side: int = 96) -> bytes:
     """A small JPEG of a picture, its longest side at most `side` pixels."""
     picture = Image.fromarray(pixels)
     picture.thumbnail((side, side), Image.Resampling.BICUBIC)
+    return jpeg(np.asarray(picture), 85)
+
+
+def jpeg(pixels: Pixels, quality: int) -> bytes:
+    """The bytes of a JPEG file."""
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

@@ -78,6 +78,16 @@ def put(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             unfinished.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file under a temporary name and renames it, so that it is there whole or not at all."""
+    unfinished = path.with_name(f"{uuid.uuid4().hex}.tmp")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 def tidy(root: Path, keep: Path) -> None:
     """Removes the files longest unused until at most `MAX_BYTES` are kept, and what killed processes left behind."""
     found: list[tuple[float, int, Path]] = []

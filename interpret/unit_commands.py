@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from interpret.channels import channel_numbers
 from interpret.commands import Answer, driven, finish, model_of, output_folder
-from interpret.datasets import PictureSource, open_source
-from interpret.model import LoadedModel
-from interpret.rendering import Pixels, grid, png
-from interpret.units import UnitStatistics, collect_units
+from interpret.datasets import open_source
+from interpret.rendering import grid, png
+from interpret.units import UnitStatistics, collect_units, crops
 
 _SIDE = 96
 _PER_CHANNEL = 9
@@ -32,7 +30,7 @@ def save_units(options: argparse.Namespace) -> Answer:
     folder = output_folder(options.out)
     _table(folder / "tops.csv", ("channel", "rank", "value", "picture", "row", "column"), _tops(found))
     _table(folder / "classes.csv", ("channel", "class", "pictures", "mean", "deviation", "auc"), _classes(found))
-    sheet = [crop for channel in channels for crop in _crops(model, source, found, channel)]
+    sheet = [crop for channel in channels for crop in crops(model, source, found, channel, _PER_CHANNEL, _SIDE)]
     (folder / "crops.png").write_bytes(png(grid(sheet, columns=_PER_CHANNEL, gap=4)))
     answer = finish(
         folder,
@@ -69,17 +67,3 @@ def _classes(found: UnitStatistics) -> Iterable[Sequence[Any]]:
         by = found.by_class(channel)
         for at in np.flatnonzero(by.counts):
             yield channel, by.classes[at], by.counts[at], by.means[at], by.deviations[at], by.areas[at]
-
-
-def _crops(model: LoadedModel, source: PictureSource, found: UnitStatistics, channel: int) -> list[Pixels]:
-    """Nine crops of one size, the most exciting first; grey where there are fewer pictures."""
-    crops = []
-    for rank in range(_PER_CHANNEL):
-        index = int(found.top_pictures[channel, rank])
-        crop = np.full((_SIDE, _SIDE, 3), 128, np.uint8)
-        if index >= 0:
-            place = int(found.top_rows[channel, rank]), int(found.top_columns[channel, rank])
-            cut = found.layer.crop(model.preprocess.seen(source.read(index)), channel, *place)
-            crop = np.asarray(Image.fromarray(cut).resize((_SIDE, _SIDE), Image.Resampling.NEAREST))
-        crops.append(crop)
-    return crops

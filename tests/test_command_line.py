@@ -7,8 +7,10 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +211,7 @@ def test_filters(capsys: Capture, cifar_checkpoint: Path, cifar: LoadedModel, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["filters.npy", "filters.png", "manifest.json"]
     assert Image.open(tmp_path / "filters.png").size == (66, 66)
     assert answer["channels"] == [3, 0, 1] and len(answer["reached"]) == 3
-    assert answer["parameters"] == {"steps": 2, "learning_rate": 0.0, "seed": 5}
+    assert answer["parameters"] == asdict(FilterParams(steps=2, seed=5))
 
 
 def test_the_first_sixteen_channels_by_default(capsys: Capture, cifar_checkpoint: Path, tmp_path: Path) -> None:
@@ -322,7 +324,8 @@ def test_a_run_that_fails_leaves_no_manifest(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "somewhere")
 
-    monkeypatch.setattr("interpret.commands._write_index" if name == "embed" else "interpret.commands.png", full)
+    written_by = {"embed": "commands._write_index", "filters": "filter_commands.png"}.get(name, "commands.png")
+    monkeypatch.setattr(f"interpret.{written_by}", full)
     assert refused(capsys, *asked) == "The file system refused somewhere: No space left on device."
     assert not (out / "manifest.json").exists()
 
@@ -456,7 +459,8 @@ def test_progress_where_a_person_watches(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert main([*arguments, str(tmp_path)]) == 0
     drawn = capsys.readouterr().err
-    assert "step 3 of 3" in drawn and "#" * 30 in drawn and drawn.endswith("\r")
+    assert "step 3 of 3" in drawn and "#" * 20 in drawn and drawn.endswith("\r")
+    assert all(len(line) < shutil.get_terminal_size().columns for line in drawn.split("\r"))
     assert main([*arguments, str(tmp_path), "--json"]) == 0
     assert capsys.readouterr().err == ""
 
@@ -522,3 +526,57 @@ def test_units_are_tables_of_what_the_pictures_excite(
     assert int(found["pictures"]) == len(circle)
     assert float(found["mean"]) == pytest.approx(maps[circle, 3].mean(), rel=1e-4)
     assert Image.open(out / "crops.png").size == (9 * 100 - 4, 2 * 100 - 4)
+
+
+# ---- filters --all ------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_network_as_a_page(capsys: Capture, cifar_checkpoint: Path, cifar: LoadedModel, tmp_path: Path) -> None:
+    asked = ("filters", cifar_checkpoint, "--all", "--steps", 1, "--channels", "0-1", "--classes", "0-2")
+    answer = answered(capsys, *asked, "--data", "shapes:4", "--out", tmp_path)
+    blocks = [block.output for block in cifar.blocks if cifar.layer(block.output).is_spatial]
+    assert list(answer["layers"]) == blocks and set(answer["layers"].values()) == {2}
+    assert answer["drawn"] == 2 * len(blocks) + 3 and answer["classes"] == [0, 1, 2]
+    assert answer["parameters"]["method"] == "fourier" and answer["data_digest"]
+    assert manifest(tmp_path)["drawn"] == answer["drawn"]
+    again = said(capsys, *asked, "--data", "shapes:4", "--out", tmp_path)
+    assert f"{answer['drawn']} of them before" in again and "index.html" in again
+
+
+def test_which_layers(capsys: Capture, cifar_checkpoint: Path, cifar: LoadedModel, tmp_path: Path) -> None:
+    asked = ("filters", cifar_checkpoint, "--all", "--steps", 1, "--channels", "0")
+    found = answered(capsys, *asked, "--layers", "convolutions", "--out", tmp_path / "a")["layers"]
+    assert list(found) == [layer.name for layer in cifar.layers if layer.kind == "Conv2d"]
+    assert list(answered(capsys, *asked, "--layers", "layer2, conv1", "--out", tmp_path / "b")["layers"]) == [
+        "conv1",
+        "layer2",
+    ]
+
+
+def test_the_settings_are_options(capsys: Capture, cifar_checkpoint: Path, cifar: LoadedModel, tmp_path: Path) -> None:
+    asked = ("--layer", "conv1", "--channels", "0", "--steps", 2, "--method", "pixels", "--learning-rate", 3)
+    answered(capsys, "filters", cifar_checkpoint, *asked, "--starts", 2, "--side", 24, "--out", tmp_path)
+    params = FilterParams("pixels", steps=2, learning_rate=3, starts=2, side=24)
+    expected = complete(filter_images(cifar, "conv1", [0], params))
+    np.testing.assert_allclose(np.load(tmp_path / "filters.npy"), expected.pictures, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "required"),
+        (("--all", "--layer", "conv1"), "not allowed with"),
+        (("--layer", "conv1", "--layers", "blocks"), "--layers goes with --all only."),
+        (("--layer", "conv1", "--classes", "0"), "--classes goes with --all only."),
+        (("--all", "--layers", "conv9"), "conv9"),
+        (("--all", "--classes", "99"), "Class 99 does not exist; the network has classes 0 to 7."),
+        (("--all", "--classes", "star"), '"star" names no classes'),
+        (("--all", "--channels", "50"), "Channel 50 does not exist"),
+        (("--all", "--method", "oil"), "invalid choice"),
+    ],
+)
+def test_what_filters_refuses(
+    capsys: Capture, cifar_checkpoint: Path, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    assert words in refused(capsys, "filters", cifar_checkpoint, *options, "--out", tmp_path / "o")
+    assert not (tmp_path / "o").exists()

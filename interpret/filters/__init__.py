@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from interpret.filters.ascent import class_images, draw, filter_images
-from interpret.filters.canvases import METHODS, FilterMethod
-from interpret.filters.kept import drawn_before, kept_filter_images
+from interpret.filters.canvases import METHODS, FilterMethod, spectrum_digest
+from interpret.filters.kept import RECIPE, drawn_before, kept_filter_images
 from interpret.filters.opening import SIDES, FirstView, first_view
 from interpret.filters.params import Drawing, FilterImages, FilterParams
 
 __all__ = [
     "METHODS",
+    "RECIPE",
     "SIDES",
     "Drawing",
     "FilterImages",
@@ -22,4 +23,5 @@ __all__ = [
     "filter_images",
     "first_view",
     "kept_filter_images",
+    "spectrum_digest",
 ]

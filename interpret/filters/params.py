@@ -14,6 +14,7 @@ from interpret.layers import LayerInfo
 
 Method = Literal["fourier", "maco", "pixels"]
 Direction = Literal["positive", "negative"]
+_LEAST_CONTRAST = 0.02
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,15 @@ class Drawing:
         if planes.shape[-1] == 2:
             return np.concatenate([planes, planes.mean(-1, keepdims=True)], -1)
         return planes[..., :3]
+
+    def stays_grey(self, index: int) -> bool:
+        """Whether the ascent found nothing for a picture.
+
+        That is so where a picture that should excite reaches exactly 0, which only a shut rectifier answers, and where
+        no plane of it varies by more than 2 per cent of its range (standard deviation over the places).
+        """
+        silent = self.params.direction == "positive" and self.reached[index] == 0
+        return bool(silent or self.planes[index].std((0, 1)).max() < _LEAST_CONTRAST)
 
 
 @dataclass(frozen=True, eq=False)

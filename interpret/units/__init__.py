@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interpret.units.ablation import AblationResult, ablate_over, without_unit
 from interpret.units.collecting import collect_units
+from interpret.units.crops import crops
 from interpret.units.statistics import ClassStatistics, UnitStatistics
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "UnitStatistics",
     "ablate_over",
     "collect_units",
+    "crops",
     "without_unit",
 ]

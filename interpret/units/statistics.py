@@ -144,6 +144,17 @@ class UnitStatistics:
         numbers = maxima[~np.isnan(maxima)]
         return float(np.percentile(numbers, p)) if len(numbers) else float("nan")
 
+    def mean_limits(self, lowest: bool = False) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """How far the means of a picture of the sample go: (the greatest, the 99.9th percentile), float32 [channels].
+
+        Args:
+            lowest: the least and the 0.1th percentile instead.
+        """
+        worst = np.float32(np.inf if lowest else -np.inf)
+        means = np.where(np.isfinite(self.sample_means), self.sample_means, worst)
+        ends = np.percentile(means, [0, 0.1] if lowest else [100, 99.9], axis=0).astype(np.float32)
+        return ends[0], ends[1]
+
     def by_class(self, channel: int) -> ClassStatistics:
         """How a channel answers to each class, by the mean activation of the sample's pictures.
 
