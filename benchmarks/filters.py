@@ -24,7 +24,7 @@ from benchmarks.tasks import BUNDLED, network
 from benchmarks.timing import Row
 from interpret import FilterParams, LoadedModel, filter_images, load_model
 from interpret.filters import METHODS, class_images
-from interpret.filters.ascent import REDIRECTED_STEPS
+from interpret.filters.artist import REDIRECTED_STEPS
 from interpret.filters.objectives import Answers, channel
 from interpret.jobs import Job
 
@@ -112,7 +112,7 @@ def _loupe(begin: Callable[[], Job[Any]], pictures: int) -> Way:
 
 
 def _truncated(model: LoadedModel, layer: str, together: int) -> Way:
-    """Forward to the layer and back to the input on the folded network, without anything else."""
+    """Forward to the layer and back to the input on the folded network, in Loupe's precision, without anything else."""
     fast = model.folded([layer])
     height, width = model.preprocess.size
     pictures = torch.rand(together, model.preprocess.channels, height, width, device=model.runtime.device)
@@ -121,8 +121,9 @@ def _truncated(model: LoadedModel, layer: str, together: int) -> Way:
         started = _now()
         for _ in range(PICTURES // together):
             batch = pictures.clone().requires_grad_()
-            maps = fast.trace(batch, [layer], until="layers")[layer]
-            torch.autograd.grad(maps[:, 0].mean((-2, -1)).sum(), batch)
+            with model.runtime.rounded():
+                maps = fast.trace(batch, [layer], until="layers")[layer]
+            torch.autograd.grad(maps[:, 0].float().mean((-2, -1)).sum(), batch)
         return (_now() - started) / (PICTURES // together * together)
 
     return way
@@ -264,8 +265,9 @@ def profile(key: str, layer: str, rounds: int) -> Iterator[Row]:
         batch = loaded.preprocess.from_planes(moved)
         at = lap("movement and normalisation", at)
         cut = batch.detach().requires_grad_()
-        tape = fast.trace(cut, [layer], until="layers")
-        loss = -objective.value(Answers(each, None, {layer: tape[layer]})).sum()
+        with loaded.runtime.rounded():
+            tape = fast.trace(cut, [layer], until="layers")
+        loss = -objective.value(Answers(each, None, {layer: tape[layer].float()})).sum()
         at = lap("network, forward", at)
         (upstream,) = torch.autograd.grad(loss, cut)
         at = lap("network, backward", at)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from interpret.filters import FilterImages, FilterParams, filter_images
-from interpret.filters.ascent import _generator
+from interpret.filters.artist import _generator
 from interpret.filters.canvases import METHODS
 from interpret.jobs import complete
 from interpret.model import LoadedModel

@@ -13,11 +13,11 @@ from torch import nn
 
 from interpret.errors import BadInput, UnknownName
 from interpret.filters import FilterImages, FilterParams, filter_images
-from interpret.filters.ascent import chunk_size
+from interpret.filters.artist import chunk_size
 from interpret.jobs import Progress, complete
 from interpret.loading import load_model
 from interpret.model import LoadedModel
-from interpret.runtime import Memory
+from interpret.runtime import Memory, choose_runtime
 from tests.conftest import REPOSITORY, look_into, nothing_left_behind
 from tests.filters.runs import answer, drawn, start
 
@@ -109,7 +109,7 @@ def test_a_channels_picture_does_not_depend_on_the_others(trap: LoadedModel, lay
 def test_it_does_not_depend_on_the_chunk_either(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     channels = tuple(range(6))
     whole = drawn(trap, "conv2", channels, steps=8)
-    monkeypatch.setattr("interpret.filters.ascent.chunk_size", lambda *_: 4)
+    monkeypatch.setattr("interpret.filters.artist.chunk_size", lambda *_: 4)
     parts = drawn(trap, "conv2", channels, steps=8)
     np.testing.assert_allclose(parts.pictures, whole.pictures, atol=1e-3)
     np.testing.assert_allclose(parts.reached, whole.reached, atol=1e-3)
@@ -141,7 +141,7 @@ def test_a_run_that_was_watched_gives_the_same(trap: LoadedModel, method: str) -
 
 
 def test_progress_and_previews(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interpret.filters.ascent.chunk_size", lambda *_: 4)
+    monkeypatch.setattr("interpret.filters.artist.chunk_size", lambda *_: 4)
     seen: list[Progress] = []
     complete(filter_images(trap, "conv2", range(6), FilterParams(steps=48)), seen.append)
     assert [progress.step for progress in seen] == [6 * step + done for step in range(48) for done in (4, 6)] + [288]
@@ -155,7 +155,7 @@ def test_progress_and_previews(trap: LoadedModel, monkeypatch: pytest.MonkeyPatc
 
 
 def test_cancelling_at_every_step_leaves_nothing_behind(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interpret.filters.ascent.chunk_size", lambda *_: 2)
+    monkeypatch.setattr("interpret.filters.artist.chunk_size", lambda *_: 2)
     for stop in range(13):
         with nothing_left_behind(trap):
             job = filter_images(trap, "conv2", range(6), FilterParams(steps=4))
@@ -260,5 +260,38 @@ def test_channels_that_redirecting_cannot_wake_begin_anew(monkeypatch: pytest.Mo
     model = load_model(REPOSITORY / "checkpoints" / "shapes-clean.safetensors")
     channels = (7, 10, 20, 54)
     assert (drawn(model, "layer3", channels, steps=40).reached > 0).all()
-    monkeypatch.setattr("interpret.filters.ascent.REDRAWS", 0)
+    monkeypatch.setattr("interpret.filters.artist.REDRAWS", 0)
     assert (drawn(model, "layer3", channels, steps=40).reached == 0).any()
+
+
+# ---- bfloat16 -----------------------------------------------------------------------------------------------------
+
+
+def test_bfloat16_only_where_the_network_is(real_model: Callable[[str], LoadedModel]) -> None:
+    """Inside, convolutions answer in bfloat16; what they are given, what is reached, and pictures stay float32."""
+    model = real_model("cifar_resnet56")
+    runtime = replace(model.runtime, has_bfloat16=True)
+    rounding = replace(model, runtime=runtime)
+    fast = rounding.folded(["layer1.0.conv1"])
+    with runtime.rounded():
+        tape = fast.trace(torch.rand(1, 3, 32, 32), ["layer1.0.conv1"], until="layers")
+    assert tape["layer1.0.conv1"].dtype == torch.bfloat16
+    params = FilterParams(steps=24)
+    rounded = complete(filter_images(rounding, "layer2", range(4), params))
+    plain = replace(model, runtime=replace(runtime, has_bfloat16=False))
+    exact = complete(filter_images(plain, "layer2", range(4), params))
+    assert rounded.planes.dtype == rounded.reached.dtype == np.float32
+    own = answer(model, "layer2", rounded.planes, rounded.channels)
+    np.testing.assert_allclose(rounded.reached, own, rtol=1e-4)
+    assert not np.array_equal(rounded.planes, exact.planes)
+    np.testing.assert_allclose(rounded.reached, exact.reached, rtol=0.15)
+
+
+def test_without_native_bfloat16_everything_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False, raising=False)
+    monkeypatch.setattr("interpret.runtime._shared", {})
+    runtime = choose_runtime("cpu")
+    assert not runtime.has_bfloat16
+    with runtime.rounded():
+        assert (torch.rand(2, 2) @ torch.rand(2, 2)).dtype == torch.float32

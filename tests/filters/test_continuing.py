@@ -62,7 +62,7 @@ def test_an_unfinished_preview_can_be_gone_on_from(trap: LoadedModel) -> None:
 
 def test_where_the_state_was_not_kept_it_begins_anew(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = drawn(trap, "conv2", CHANNELS, steps=12)
-    monkeypatch.setattr("interpret.filters.ascent._KEPT_BYTES", 0)
+    monkeypatch.setattr("interpret.filters.artist._KEPT_BYTES", 0)
     first = drawn(trap, "conv2", CHANNELS, steps=8)
     assert first.ascent is None
     assert_same(complete(filter_images(trap, "conv2", CHANNELS, FilterParams(steps=12), after=first)), whole)
@@ -149,7 +149,7 @@ def test_out_of_memory_halves_the_chunk_and_gives_the_same(
         return plain(self, batch, *rest, **options)
 
     monkeypatch.setattr(LoadedModel, "trace", trace)
-    monkeypatch.setattr("interpret.filters.ascent.chunk_size", lambda *_: 48)
+    monkeypatch.setattr("interpret.filters.artist.chunk_size", lambda *_: 48)
     parts = drawn(trap, "conv2", channels, method=method, steps=5)
     assert_same(parts, whole, 1e-4)
     refused = [size for size in sizes if size > fits]
@@ -182,7 +182,7 @@ def test_any_other_error_is_not_swallowed(trap: LoadedModel, monkeypatch: pytest
 def test_cancelling_at_every_step_leaves_nothing_behind(
     trap: LoadedModel, monkeypatch: pytest.MonkeyPatch, method: Any
 ) -> None:
-    monkeypatch.setattr("interpret.filters.ascent.chunk_size", lambda *_: 12)
+    monkeypatch.setattr("interpret.filters.artist.chunk_size", lambda *_: 12)
     for stop in range(9):
         with nothing_left_behind(trap):
             job = filter_images(trap, "conv2", (0, 1, 2), FilterParams(method, steps=2, starts=2))

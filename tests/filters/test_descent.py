@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from interpret.filters import canvases
-from interpret.filters.ascent import _generator
+from interpret.filters.artist import _generator
 from interpret.filters.descent import Rule, adam, nadam, normalised
 from interpret.filters.fourier import colour_matrix, frequency_scale, new_spectrum, to_pictures
 from interpret.model import LoadedModel
@@ -76,6 +76,7 @@ def test_in_parts_it_is_what_it_is_at_once(rule: Rule) -> None:
     assert all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True))
 
 
+@pytest.mark.usefixtures("float32")
 @pytest.mark.parametrize("direction", ["positive", "negative"])
 def test_an_ascent_takes_these_steps(trap: LoadedModel, monkeypatch: pytest.MonkeyPatch, direction: str) -> None:
     """Unmoved, fifteen of them are fifteen of torch's Adam on the coefficients, by the network as loaded."""

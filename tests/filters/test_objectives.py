@@ -197,7 +197,7 @@ def test_a_group_is_never_drawn_apart(trap: LoadedModel, monkeypatch: pytest.Mon
     whole = drawn(trap, watched, 6, steps=6)
     assert seen == [[0, 1, 2, 3, 4, 5]] * 7
     seen.clear()
-    monkeypatch.setattr("interpret.filters.ascent.chunk_size", lambda *_: 3)
+    monkeypatch.setattr("interpret.filters.artist.chunk_size", lambda *_: 3)
     parts = drawn(trap, watched, 6, steps=6)
     assert seen == [[0, 1], [2, 3], [4, 5]] * 7
     np.testing.assert_allclose(parts.planes, whole.planes, atol=1e-3)

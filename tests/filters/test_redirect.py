@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from interpret.filters import ascent
+from interpret.filters import artist
 from interpret.filters.redirect import _RISING, Redirected
 from tests.conftest import look_into, nothing_left_behind
 from tests.filters.runs import drawn
@@ -182,8 +182,8 @@ def test_a_channel_that_is_dead_at_the_start_is_woken_and_would_not_be_without_i
     with nothing_left_behind(model):
         found = drawn(model, "after", (0, 1), steps=40)
     assert (found.reached > dead + 0.01).all()
-    monkeypatch.setattr(ascent, "REDIRECTED_STEPS", 0)
-    monkeypatch.setattr(ascent, "REDRAWS", 0)
+    monkeypatch.setattr(artist, "REDIRECTED_STEPS", 0)
+    monkeypatch.setattr(artist, "REDRAWS", 0)
     left = drawn(model, "after", (0, 1), steps=40)
     assert (left.reached <= dead).all()
 
@@ -223,7 +223,7 @@ def test_for_the_negative_direction_nothing_is_redirected(monkeypatch: pytest.Mo
     def refuse() -> None:
         raise AssertionError("redirected")
 
-    module: ModuleType = ascent
+    module: ModuleType = artist
     monkeypatch.setattr(module, "Redirected", refuse)
     model = look_into(Sleepy(), classes=2, size=(32, 32))
     assert drawn(model, "relu", (1,), steps=20, direction="negative").reached[0] < 0.05
