@@ -121,7 +121,7 @@ def choose_runtime(device: str = "auto") -> Runtime:
 
 def _has_bfloat16(kind: str) -> bool:
     if kind == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # torch knows it under private names, which may go; without them a CPU computes in float32
     asked = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
     return kind == "cpu" and any(ask() for ask in asked if ask is not None)

@@ -23,8 +23,9 @@ from interpret.work import multiplications
 
 REDIRECTED_STEPS = 16
 """In so many first steps gradients find their way past shut rectifiers (Lucid)."""
-REDRAWS = 10
-"""In so many steps after them a picture still without any gradient is drawn anew, with twice the contrast each time."""
+REDRAWS, MOST_CONTRAST = 16, 64.0
+"""In so many steps after them a picture still without any gradient begins anew, each time with twice the contrast, at
+most 64 times that of other pictures: more comes out as noise."""
 _KEPT_BYTES = 2**28
 """The state of a larger ascent is not kept, so it cannot go on; it can be drawn again with more steps."""
 
@@ -117,7 +118,8 @@ class Artist:
         for at in torch.nonzero(gradient.flatten(1).abs().amax(1) == 0).flatten().tolist():
             number = numbers[at]
             again = self.canvas.start(self._generators(range(number, number + 1), -2 - turn))
-            state.values[number] = again[0] * 2.0 ** (turn + 1)
+            state.values[number] = self.canvas.stronger(again, min(2.0 ** (turn + 1), MOST_CONTRAST))[0]
+            state.mean[number] = state.square[number] = 0
 
     def _part(self, begin: int, state: Ascent) -> slice:
         group = self.objective.group

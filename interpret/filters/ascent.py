@@ -37,7 +37,7 @@ def draw(
     with the method's own way of drawing, of looking and of stepping. The network runs on a private copy with BatchNorm
     folded, only as far as the objective needs it, and without gradients of its parameters. In the first 16 steps a
     picture without a gradient gets one through shut rectifiers (`Redirected`); one that has none after them begins anew
-    with more contrast, up to ten times. All pictures share the passes; a picture depends on its own random numbers
+    with more contrast, up to sixteen times. All pictures share the passes; a picture depends on its own random numbers
     alone, which follow from seed, stream and step, so that it is the same beside others, and the same whether an
     ascent went through or was continued.
 

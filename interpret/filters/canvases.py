@@ -37,6 +37,7 @@ class Canvas:
         rule, rate: how a step goes, and how far.
         views: how often each picture is seen in a step.
         is_transparent: whether places that were not worked on are to be seen through.
+        stronger: numbers to begin with, for so many times the contrast; unchanged where the contrast is fixed.
     """
 
     start: Callable[[Generators], torch.Tensor]
@@ -48,6 +49,7 @@ class Canvas:
     rate: float
     views: int = 1
     is_transparent: bool = False
+    stronger: Callable[[torch.Tensor, float], torch.Tensor] = lambda values, times: values
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def _fourier(model: LoadedModel, side: int, source: PictureSource | None) -> Can
         shown=drawn,
         rule=descent.adam,
         rate=0.05,
+        stronger=lambda values, times: values * times,
     )
 
 
@@ -146,6 +149,7 @@ def _pixels(model: LoadedModel, side: int, source: PictureSource | None) -> Canv
         shown=shown,
         rule=descent.normalised,
         rate=10.0,
+        stronger=lambda values, times: (0.5 + (values - 0.5) * times).clamp(0, 1),
     )
 
 

@@ -17,7 +17,7 @@ from interpret.jobs import Job
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
 
-RECIPE = 1
+RECIPE = 2
 """To be raised when the same parameters give other pictures than before."""
 
 

@@ -185,3 +185,15 @@ def test_the_photographs_are_the_bundled_ones(trap: LoadedModel) -> None:
     assert names
     given = replace(made(len(names), lambda index: sample_picture(names[index])))
     assert torch.equal(picture_of(trap, None), picture_of(trap, given))
+
+
+@each_method
+def test_a_stronger_start_has_more_contrast_and_is_a_picture(trap: LoadedModel, method: FilterMethod) -> None:
+    canvas = method.make(trap, 0, None)
+    values = canvas.start(generators(1))
+    weak, strong = (canvas.drawn(canvas.stronger(values, times)) for times in (1.0, 64.0))
+    torch.testing.assert_close(canvas.drawn(values), weak)
+    if method.key == "maco":  # its contrast is that of natural pictures
+        assert torch.equal(strong, weak)
+    else:
+        assert strong.std() > 2 * weak.std() and strong.min() >= 0 and strong.max() <= 1
