@@ -28,6 +28,7 @@ def main() -> None:
         "heatmap": lambda: tasks.predict_and_heatmap(rounds),
         "activations": lambda: tasks.record_activations(rounds),
         **filters.tasks(min(rounds, 5)),
+        "filters screen": lambda: screens.filters_screen(min(rounds, 7)),
         "embedding": lambda: tasks.embedding(pictures),
         "units": lambda: tasks.unit_pass(pictures),
         "first map": lambda: tasks.first_map(100 if options.quick else 500),

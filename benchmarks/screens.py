@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import statistics
@@ -101,20 +102,13 @@ def cold_start() -> list[Row]:
 
 def activations_screen(rounds: int) -> list[Row]:
     """Seconds from a click on the activations page to its answer on the screen, the networks loaded before."""
-    from torchvision import models
-
     browser = _chromium()
     if browser is None:
         return []
     from playwright.sync_api import sync_playwright
 
-    torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "checkpoints"
-        folder.mkdir()
-        for key in ("resnet18", "resnet50"):
-            tensors = models.get_model(key, weights=None).state_dict()
-            save_file({k: v.contiguous() for k, v in tensors.items()}, folder / f"{key}.safetensors", {"arch": key})
+        _checkpoints(Path(name), "resnet18", "resnet50")
         with _app(Path(name)) as (url, _), sync_playwright() as playwright:
             page = playwright.chromium.launch(executable_path=browser, args=FLAGS).new_page()
             _wait_for(url)
@@ -136,6 +130,78 @@ def activations_screen(rounds: int) -> list[Row]:
             len(layers),
         ),
     ]
+
+
+def filters_screen(rounds: int) -> list[Row]:
+    """Seconds from a layer chosen on the filters page to the first pictures of 16 channels, and to those kept on disk."""
+    browser = _chromium()
+    if browser is None:
+        return []
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as name:
+        _checkpoints(Path(name), "resnet18")
+        address = "filter-pictures?checkpoint=fetched/resnet18.safetensors&picture=sample/flower.jpg"
+        first: dict[str, list[float]] = {}
+        again = []
+        with _app(Path(name)) as (url, _), sync_playwright() as playwright:
+            page = playwright.chromium.launch(executable_path=browser, args=FLAGS).new_page()
+            _wait_for(url)
+            page.goto(f"{url}/{address}&layer=layer1.0.conv1&drawing=steps=32")
+            page.get_by_alt_text("Picture that excites").first.wait_for(timeout=300_000)
+            page.wait_for_timeout(3000)
+            for turn in range(rounds):
+                for layer in (1, 2, 3, 4):
+                    inner = ("0.conv1", "0.bn1", "0.conv2", "0.bn2", "1.conv1", "1.bn1", "1.conv2", "1.bn2")[turn + 1 :]
+                    if inner:
+                        seconds = _until(page, f"layer{layer}.{inner[0]}", "after ")
+                        first.setdefault(f"layer{layer}", []).append(seconds)
+            page.get_by_alt_text("Picture that excites").first.wait_for(timeout=300_000)
+            page.goto("about:blank")
+        with _app(Path(name)) as (url, _), sync_playwright() as playwright:  # nothing is in memory
+            page = playwright.chromium.launch(executable_path=browser, args=FLAGS).new_page()
+            _wait_for(url)
+            page.goto(f"{url}/activation-maps?checkpoint=fetched/resnet18.safetensors&picture=sample/flower.jpg")
+            page.locator('.loupe[data-state="ready"] .scroller').wait_for(timeout=120_000)
+            started = time.perf_counter()
+            page.goto(f"{url}/{address}&layer=layer1.0.conv1&drawing=steps=32")
+            page.get_by_alt_text("Picture that excites").first.wait_for(timeout=300_000)
+            again.append(time.perf_counter() - started)
+            page.context.browser.close()
+    task = "filters page in Chromium, ResNet-18, 16 channels of 224 px"
+    return [
+        *(
+            Row(
+                task, f"a layer of {part} chosen to its first pictures", statistics.median(found), "s", None, len(found)
+            )
+            for part, found in first.items()
+        ),
+        Row(task, "the page opened to finished pictures from the disk", again[0], "s", None, 1),
+    ]
+
+
+def _until(page: Any, layer: str, said: str) -> float:
+    """Seconds from choosing a layer to what is said under its growing pictures."""
+    search = page.get_by_label("Find a layer")
+    search.fill(layer)
+    started = time.perf_counter()
+    search.press("Enter")
+    page.get_by_text(re.compile(rf"^{re.escape(layer)}, channels .*{said}")).first.wait_for(timeout=120_000)
+    seconds = time.perf_counter() - started
+    page.wait_for_timeout(1500)
+    return seconds
+
+
+def _checkpoints(home: Path, *keys: str) -> None:
+    """Random weights of torchvision's networks, where the app finds fetched ones."""
+    from torchvision import models
+
+    torch.manual_seed(0)
+    (home / "checkpoints").mkdir()
+    for key in keys:
+        tensors = models.get_model(key, weights=None).state_dict()
+        file = home / "checkpoints" / f"{key}.safetensors"
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file, {"arch": key})
 
 
 def _open(page: Any, address: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from interpret import BadInput, FilterParams, LoadedModel, UnknownName, collect_units, complete, filter_images
@@ -24,7 +25,7 @@ from interpret.filters import class_images
 from interpret.microscope import draw_network
 from interpret.microscope import drawing as drawing_module
 from interpret.rendering import painted
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, look_into
 
 PARAMS = FilterParams(steps=2, seed=3)
 CHANNELS = {"conv1": (0, 3), "layer2": (5, 1, 7)}
@@ -289,4 +290,20 @@ def test_a_damaged_note_of_the_settings_is_refused(cifar: LoadedModel, tmp_path:
 def test_what_does_not_exist_is_refused_before_anything_is_written(cifar: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="conv9"):
         complete(draw_network(cifar, tmp_path / "out", {"conv9": (0,)}, PARAMS))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_layer_without_channels_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    class Odd(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.pairs = torch.nn.Conv2d(3, 4, 3), torch.nn.Unflatten(1, (2, 2))
+            self.head = torch.nn.Linear(4, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.pairs(self.conv(x)).flatten(1, 2).mean((2, 3)))
+
+    model = look_into(Odd(), 5)
+    with pytest.raises(BadInput, match=r'Layer "pairs" answers with shape \[2, 2, 10, 10\], which has no channels'):
+        complete(draw_network(model, tmp_path / "out", {"conv": (0,), "pairs": (0,)}, PARAMS))
     assert not (tmp_path / "out").exists()

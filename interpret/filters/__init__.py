@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from interpret.filters.ascent import class_images, draw, filter_images
 from interpret.filters.canvases import METHODS, FilterMethod, spectrum_digest
-from interpret.filters.kept import RECIPE, drawn_before, kept_filter_images
+from interpret.filters.kept import RECIPE, drawn_before, kept_class_images, kept_filter_images
 from interpret.filters.opening import SIDES, FirstView, first_view
 from interpret.filters.params import Drawing, FilterImages, FilterParams
 
@@ -22,6 +22,7 @@ __all__ = [
     "drawn_before",
     "filter_images",
     "first_view",
+    "kept_class_images",
     "kept_filter_images",
     "spectrum_digest",
 ]

@@ -1,22 +1,24 @@
-"""Filter pictures on disk, a file for each channel, so that they are drawn once."""
+"""Filter pictures on disk, a file for each channel or class, so that they are drawn once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from interpret import store
 from interpret.datasets.sources import PictureSource
-from interpret.filters.ascent import filter_images, objective_of
+from interpret.filters.ascent import class_images, filter_images, objective_of
 from interpret.filters.canvases import spectrum_digest
+from interpret.filters.objectives import class_score
 from interpret.filters.params import Drawing, FilterImages, FilterParams
 from interpret.jobs import Job
-from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
 
+D = TypeVar("D", bound=Drawing)
 RECIPE = 2
 """To be raised when the same parameters give other pictures than before."""
 
@@ -39,110 +41,166 @@ def kept_filter_images(
 
     Yields, raises: as `filter_images`.
     """
-    params, info = params or FilterParams(), model.layer(layer)
-    wanted = tuple(dict.fromkeys(map(int, channels)))
-    root = folder or store.root_folder("filters")
-    recipe = repr((RECIPE, info.name, params, spectrum_digest(params.method, source)))
-    place = store.result_folder(root, model.digest, recipe)
-    found = {number: kept for number in wanted if (kept := _read(place, info, number, params))}
-    missing = [number for number in wanted if number not in found]
-    if wanted and not missing:
-        return _together(found, wanted)
-    job = filter_images(
-        model, layer, missing, params, source=source, after=after if len(missing) == len(wanted) else None
+    params = params or FilterParams()
+    shelf = _of_channels(model, layer, params, spectrum_digest(params.method, source), folder)
+
+    def draw(missing: Sequence[int], begun: Drawing | None) -> Job[FilterImages]:
+        return filter_images(model, layer, missing, params, source=source, after=begun)
+
+    info = model.layer(layer)
+
+    def whole(drawing: Drawing, each: tuple[int, ...]) -> FilterImages:
+        return FilterImages(**_plain(drawing), channels=each, layer=info)
+
+    return (yield from _kept(shelf, channels, draw, after, whole))
+
+
+def kept_class_images(
+    model: LoadedModel,
+    targets: Sequence[int],
+    params: FilterParams | None = None,
+    *,
+    source: PictureSource | None = None,
+    after: Drawing | None = None,
+    folder: Path | None = None,
+) -> Job[Drawing]:
+    """The same as `class_images`, but classes that were drawn before with the same parameters are read from disk.
+
+    Args, yields, raises: as `class_images` and `kept_filter_images`.
+    """
+    params = params or FilterParams()
+    shelf = _Shelf(
+        _place(model, ("class scores",), params, spectrum_digest(params.method, source), folder),
+        params,
+        lambda each: class_score(each).title,
     )
-    while True:
-        try:
-            progress = next(job)
-        except StopIteration as stop:
-            drawn: FilterImages = stop.value
-            break
-        shown = progress.preview
-        if found and isinstance(shown, FilterImages):
-            progress = replace(progress, preview=_together(found | _apart(shown), wanted))
-        yield progress
-    for number, one in _apart(drawn).items():
-        arrays = {"planes": one.planes, "reached": one.reached}
-        store.put(_file(place, number), arrays if one.opacity is None else {**arrays, "opacity": one.opacity})
-    store.tidy(root, _file(place, missing[-1]))
-    return drawn if drawn.channels == _each(wanted, params) else _together(found | _apart(drawn), wanted)
+
+    def draw(missing: Sequence[int], begun: Drawing | None) -> Job[Drawing]:
+        return class_images(model, missing, params, source=source, after=begun)
+
+    wanted = [model.target(int(target)) for target in targets]
+    return (yield from _kept(shelf, wanted, draw, after, lambda drawing, _: drawing))
 
 
 def drawn_before(
     model: LoadedModel, layer: str, channel: int, params: FilterParams, folder: Path | None = None
 ) -> FilterImages | None:
     """A channel's pictures as `kept_filter_images` left them on disk, with the bundled spectrum; None if it has not."""
-    recipe = repr((RECIPE, model.layer(layer).name, params, spectrum_digest(params.method, None)))
-    place = store.result_folder(folder or store.root_folder("filters"), model.digest, recipe)
-    return _read(place, model.layer(layer), channel, params)
+    found = _of_channels(model, layer, params, spectrum_digest(params.method, None), folder).read(channel)
+    each = (channel,) * params.starts
+    return None if found is None else FilterImages(**_plain(found), channels=each, layer=model.layer(layer))
 
 
-def _file(place: Path, channel: int) -> Path:
-    return place / store.finished_file(str(channel))
+@dataclass(frozen=True)
+class _Shelf:
+    """Where pictures of one kind lie.
+
+    Attributes:
+        place: the folder.
+        params: how they are drawn.
+        title: of an objective, from the channel or class of each picture.
+    """
+
+    place: Path
+    params: FilterParams
+    title: Callable[[Sequence[int]], str]
+
+    def file(self, number: int) -> Path:
+        return self.place / store.finished_file(str(number))
+
+    def each(self, numbers: Sequence[int]) -> tuple[int, ...]:
+        return tuple(number for number in numbers for _ in range(self.params.starts))
+
+    def read(self, number: int) -> Drawing | None:
+        """A channel's or class's pictures, None where they are not there or not what they should be."""
+        arrays = store.read(self.file(number))
+        if arrays is None or not {"planes", "reached"} <= arrays.keys():
+            return None
+        planes, reached, opacity = arrays["planes"], arrays["reached"], arrays.get("opacity")
+        wrong = planes.ndim != 4 or reached.shape != (self.params.starts,) or len(planes) != self.params.starts
+        if wrong or (self.params.method == "maco") != (opacity is not None) or planes.dtype != np.float32:
+            return None
+        if opacity is not None and opacity.shape != planes.shape[:3]:
+            return None
+        title = self.title(self.each([number]))
+        return Drawing(planes, opacity, reached, title, self.params, self.params.steps, None)
+
+    def put(self, number: int, one: Drawing) -> None:
+        arrays = {"planes": one.planes, "reached": one.reached}
+        store.put(self.file(number), arrays if one.opacity is None else {**arrays, "opacity": one.opacity})
+
+    def together(self, parts: Mapping[int, Drawing], numbers: Sequence[int]) -> Drawing:
+        """Pictures in the order asked for."""
+        ordered = [parts[number] for number in numbers]
+        opacities = [part.opacity for part in ordered if part.opacity is not None]
+        planes = np.concatenate([part.planes for part in ordered])
+        reached = np.concatenate([part.reached for part in ordered])
+        opacity = np.concatenate(opacities) if opacities else None
+        for array in (planes, reached, opacity):
+            if array is not None:
+                array.flags.writeable = False
+        steps = min(part.steps for part in ordered)
+        return Drawing(planes, opacity, reached, self.title(self.each(numbers)), self.params, steps, None)
 
 
-def _each(channels: Sequence[int], params: FilterParams) -> tuple[int, ...]:
-    return tuple(channel for channel in channels for _ in range(params.starts))
+def _of_channels(model: LoadedModel, layer: str, params: FilterParams, spectrum: str, folder: Path | None) -> _Shelf:
+    info = model.layer(layer)
+    place = _place(model, info.name, params, spectrum, folder)
+    return _Shelf(place, params, lambda each: objective_of(info, each, params.starts).title)
 
 
-def _read(place: Path, info: LayerInfo, channel: int, params: FilterParams) -> FilterImages | None:
-    """A channel's pictures, None where they are not there or not what they should be."""
-    arrays = store.read(_file(place, channel))
-    if arrays is None or not {"planes", "reached"} <= arrays.keys():
-        return None
-    planes, reached, opacity = arrays["planes"], arrays["reached"], arrays.get("opacity")
-    wrong = planes.ndim != 4 or reached.shape != (params.starts,) or len(planes) != params.starts
-    if wrong or (params.method == "maco") != (opacity is not None) or planes.dtype != np.float32:
-        return None
-    if opacity is not None and opacity.shape != planes.shape[:3]:
-        return None
-    return FilterImages(
-        planes=planes,
-        opacity=opacity,
-        reached=reached,
-        objective=f"channel {channel} of {info.name}",
-        params=params,
-        steps=params.steps,
-        ascent=None,
-        channels=(channel,) * params.starts,
-        layer=info,
+def _place(model: LoadedModel, of: object, params: FilterParams, spectrum: str, folder: Path | None) -> Path:
+    return store.result_folder(
+        folder or store.root_folder("filters"), model.digest, repr((RECIPE, of, params, spectrum))
     )
 
 
-def _apart(drawn: FilterImages) -> dict[int, FilterImages]:
-    """Each channel's pictures alone."""
-    channels = np.array(drawn.channels)
-    return {
-        int(channel): replace(
-            drawn,
-            planes=drawn.planes[channels == channel],
-            opacity=None if drawn.opacity is None else drawn.opacity[channels == channel],
-            reached=drawn.reached[channels == channel],
-            ascent=None,
-            channels=(int(channel),) * int((channels == channel).sum()),
+def _kept(
+    shelf: _Shelf,
+    numbers: Sequence[int],
+    draw: Callable[[Sequence[int], Drawing | None], Job[Drawing]],
+    after: Drawing | None,
+    whole: Callable[[Drawing, tuple[int, ...]], D],
+) -> Job[D]:
+    """Reads what is there and draws the rest; `whole` makes the result of pictures and the channel or class of each."""
+    wanted = tuple(dict.fromkeys(map(int, numbers)))
+    each = shelf.each(wanted)
+    found = {number: kept for number in wanted if (kept := shelf.read(number))}
+    missing = [number for number in wanted if number not in found]
+    if wanted and not missing:
+        return whole(shelf.together(found, wanted), each)
+    job = draw(missing, None if found else after)
+    while True:
+        try:
+            progress = next(job)
+        except StopIteration as stop:
+            drawn: Drawing = stop.value
+            break
+        shown = progress.preview
+        if isinstance(shown, Drawing):
+            joined = shelf.together(found | _apart(shown, missing), wanted) if found else shown
+            progress = replace(progress, preview=whole(joined, each))
+        yield progress
+    new = _apart(drawn, missing)
+    for number, one in new.items():
+        shelf.put(number, one)
+    store.tidy(shelf.place.parent, shelf.file(missing[-1]))
+    return whole(shelf.together(found | new, wanted) if found else drawn, each)
+
+
+def _apart(drawn: Drawing, numbers: Sequence[int]) -> dict[int, Drawing]:
+    """Each channel's or class's pictures alone."""
+    starts = drawn.params.starts
+    parts = {}
+    for place, number in enumerate(numbers):
+        own = slice(place * starts, (place + 1) * starts)
+        opacity = None if drawn.opacity is None else drawn.opacity[own]
+        parts[number] = replace(
+            Drawing(**_plain(drawn)), planes=drawn.planes[own], opacity=opacity, reached=drawn.reached[own], ascent=None
         )
-        for channel in dict.fromkeys(drawn.channels)
-    }
+    return parts
 
 
-def _together(parts: Mapping[int, FilterImages], channels: Sequence[int]) -> FilterImages:
-    """Channels' pictures in the order asked for."""
-    ordered = [parts[channel] for channel in channels]
-    opacities = [part.opacity for part in ordered if part.opacity is not None]
-    planes = np.concatenate([part.planes for part in ordered])
-    reached = np.concatenate([part.reached for part in ordered])
-    opacity = np.concatenate(opacities) if opacities else None
-    for array in (planes, reached, opacity):
-        if array is not None:
-            array.flags.writeable = False
-    each = tuple(channel for part in ordered for channel in part.channels)
-    return replace(
-        ordered[0],
-        planes=planes,
-        reached=reached,
-        opacity=opacity,
-        objective=objective_of(ordered[0].layer, each, ordered[0].params.starts).title,
-        steps=min(part.steps for part in ordered),
-        ascent=None,
-        channels=each,
-    )
+def _plain(drawing: Drawing) -> dict[str, Any]:
+    """What a drawing has, without what filter images add."""
+    return {field.name: getattr(drawing, field.name) for field in fields(Drawing)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,13 @@ def draw_network(
 
     Raises:
         UnknownName: no such layer.
-        BadInput: a channel or class that does not exist, or a folder that holds something else.
+        BadInput: a layer without channels, a channel or class that does not exist, or a folder with something else.
     """
     params = params or FilterParams()
     layers = {name: model.layer(name) for name in channels}
+    for info in layers.values():
+        if info.layout == "other":
+            raise BadInput(f'Layer "{info.name}" answers with shape {list(info.shape)}, which has no channels.')
     _claim(folder, model, params, source)
     sheets = _sheets(model, folder, layers, channels, [model.target(int(target)) for target in targets], source)
     about = _about(model, params, source)
@@ -81,7 +84,8 @@ def draw_network(
     count = 0
     for at, (sheet, layer) in enumerate(zip(sheets, [*layers, ""], strict=False)):
         if layer in natural and source is not None:
-            _add_natural(sheet, model, source, natural[layer], params)
+            for number in _add_natural(sheet, model, source, natural[layer], params):
+                yield Progress(done, total, f"{layer}, natural crops of channel {number}")
             show(at)
         missing = sheet.missing
         for begin in range(0, len(missing), together):
@@ -205,8 +209,12 @@ def _add(record: Record, drawn: Drawing, numbers: Sequence[int]) -> None:
 
 def _add_natural(
     sheet: Sheet, model: LoadedModel, source: PictureSource, found: UnitStatistics, params: FilterParams
-) -> None:
-    """What natural pictures reach, and the crops that excite a channel most where that is what drawings do."""
+) -> Iterator[int]:
+    """What natural pictures reach, and the crops that excite a channel most where that is what drawings do.
+
+    Yields:
+        The channels, as each is done.
+    """
     up = params.direction == "positive"
     best, high = found.mean_limits(lowest=not up)
     for number in sheet.numbers:
@@ -217,6 +225,7 @@ def _add_natural(
             strip = grid(crops(model, source, found, number, _CROPS, _CROP_SIDE), columns=_CROPS, gap=3)
             files = sheet.record.keep(f"{number}-natural.jpg", jpeg(strip, 90))
         sheet.record.natural[number] = Natural(files, _number(float(best[number])), _number(float(high[number])))
+        yield number
 
 
 def _number(value: float) -> float | None:

@@ -12,7 +12,14 @@ import pytest
 
 from interpret import store
 from interpret.errors import BadInput
-from interpret.filters import FilterImages, FilterParams, filter_images, kept_filter_images
+from interpret.filters import (
+    FilterImages,
+    FilterParams,
+    class_images,
+    filter_images,
+    kept_class_images,
+    kept_filter_images,
+)
 from interpret.filters.kept import drawn_before
 from interpret.jobs import Progress, complete
 from interpret.model import LoadedModel
@@ -280,3 +287,19 @@ def test_where_they_are_kept(trap: LoadedModel, tmp_path: Path, monkeypatch: pyt
     kept(trap, None, (5,))
     (file,) = files(tmp_path)
     assert file.parent.parent == tmp_path / "filters" and file.name.startswith("5-") and file.suffix == ".npz"
+
+
+@each_method
+def test_classes_are_kept_too(trap: LoadedModel, tmp_path: Path, method: Any, passes: list[int]) -> None:
+    params = FilterParams(method, steps=3, starts=2)
+    expected = complete(class_images(trap, [3, 1], params))
+    complete(kept_class_images(trap, [1], params, folder=tmp_path))
+    assert complete(kept_filter_images(trap, "conv2", [1], params, folder=tmp_path)).layer.name == "conv2"
+    found = complete(kept_class_images(trap, [3, 1], params, folder=tmp_path))
+    passes.clear()
+    again = complete(kept_class_images(trap, [3, 1], params, folder=tmp_path))
+    assert passes == []
+    for one in (found, again):
+        np.testing.assert_allclose(one.planes, expected.planes, atol=1e-4, rtol=0)
+        np.testing.assert_allclose(one.reached, expected.reached, atol=1e-4, rtol=0)
+        assert (one.objective, one.steps, one.params) == (expected.objective, 3, params)
