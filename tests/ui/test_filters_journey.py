@@ -110,6 +110,30 @@ def test_a_reload_restores_view_settings_and_channel(app: RunningApp, page: Any)
     finished(page, "Picture that drives")
 
 
+def test_another_layer_takes_the_place_of_one_that_grows_and_the_first_is_kept(app: RunningApp, page: Any) -> None:
+    def go_to(layer: str) -> None:
+        box = page.get_by_role("combobox", name="Find a layer")
+        box.fill(layer)
+        box.press("Enter")
+
+    open_app(page, f"{app.url}/{FILTERS}&layer=layer1.0.conv1&drawing=which=first-16,steps=128,seed=11")
+    page.locator(f'img[alt="{LARGE} channel 0 of layer1.0.conv1"]').wait_for(timeout=WAIT)
+    settle(page)
+    first = pixels(page, LARGE)
+    go_to("layer3.0.conv1")
+    page.get_by_text(re.compile(r"^layer3\.0\.conv1, channels 0, 1, 2, 3, .*after")).wait_for(timeout=WAIT)
+    go_to("layer2.0.conv1")
+    page.locator(f'img[alt="{LARGE} channel 0 of layer2.0.conv1"]').wait_for(timeout=WAIT)
+    assert page.get_by_alt_text("Growing").count() == 0
+    go_to("layer1.0.conv1")
+    page.locator(f'img[alt="{LARGE} channel 0 of layer1.0.conv1"]').wait_for(timeout=WAIT)
+    settle(page)
+    assert not differ(first, pixels(page, LARGE)) and "layer=layer1.0.conv1" in page.url
+    page.reload()
+    page.locator(f'img[alt="{LARGE} channel 0 of layer1.0.conv1"]').wait_for(timeout=WAIT)
+    assert not differ(first, pixels(page, LARGE))
+
+
 def test_the_second_visit_reads_from_disk_and_the_card_shows_the_same(
     app: RunningApp, browser: Any, home: Path, page: Any
 ) -> None:
