@@ -133,7 +133,7 @@ def activations_screen(rounds: int) -> list[Row]:
 
 
 def filters_screen(rounds: int) -> list[Row]:
-    """Seconds from a layer chosen on the filters page to the first pictures of 16 channels, and to those kept on disk."""
+    """Seconds from a layer chosen on the filters page to its first pictures, and to finished ones kept on disk."""
     browser = _chromium()
     if browser is None:
         return []

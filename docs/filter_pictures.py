@@ -34,7 +34,7 @@ FAMILIES: dict[str, tuple[Path, tuple[str, ...], tuple[int | str, ...]]] = {
     ),
     "tinyvgg": (
         DATA / "weights" / "tinyvgg_cnn-explainer.safetensors",
-        (),
+        ("features.1", "features.3", "features.6", "features.8"),
         tuple(range(6)),
     ),
     "squeezenet": (
@@ -122,7 +122,8 @@ def main() -> None:
         if not path.is_file():
             print(f"{name}: {path} is not there; left out")
             continue
-        pictures = [cell for drawing in drawings(load_model(path)) for cell in cells(drawing)]
+        model = load_model(path, arch=str(ROOT / "docs" / "examples" / "tiny_vgg.py") if name == "tinyvgg" else None)
+        pictures = [cell for drawing in drawings(model) for cell in cells(drawing)]
         sheet = Image.fromarray(grid(np.stack(pictures), columns=across, gap=4))
         target = Path(__file__).with_name("pictures") / f"filters-{name}.jpg"
         sheet.save(target, quality=90)

@@ -27,7 +27,8 @@ question(
     "a channel's number shows it large, with the evidence. **Example:** stripes in one direction for an early filter, "
     "feathers or eyes for a late one; a picture that stays grey says the ascent found nothing.\n\n"
     "**Across layers.** One row per layer, from the first to the last: edges, then textures, then parts, then objects. "
-    "Two checkpoints of one architecture may stand side by side: what changed was learned in between.\n\n"
+    "Two checkpoints of one architecture may stand side by side, or the same one before its training: what changed was "
+    "learned in between. A channel's number shows it in its layer.\n\n"
     "**Classes.** The same for a class's score: what the network would take for the most of a class. A high score is "
     "no proof that a person would recognise it.\n\n"
     "**Your picture.** Drawn back from what each stage answers to it: what the drawing no longer shows, that stage has "
@@ -70,7 +71,7 @@ if view:
     layer = model.layers[-1]
     asked = pick_drawing(model, layer, with_channels=False)
     if view == "across":
-        show_across(model, asked.params)
+        show_across(model, asked)
     elif view == "picture":
         show_inversion(model, image, asked.params)
     else:

@@ -10,13 +10,13 @@ import streamlit as st
 import torch
 from numpy.typing import NDArray
 
-from interpret.filters import Drawing, class_images
+from interpret.filters import Drawing, kept_class_images
 from interpret.images import InputImage
 from interpret.model import LoadedModel
 from ui.controls import result_of
 from ui.display import download_values, number, percent, picture, plain
 from ui.filter_drawing import fewer_steps, how_drawn, manifest, painted, spectrum_of
-from ui.filter_gallery import continue_button, growing, stays_grey, tile_width
+from ui.filter_gallery import continue_button, growing, tile_width
 from ui.filter_settings import Asked, ask_for
 from ui.results import prediction_of
 from ui.state import address
@@ -49,9 +49,9 @@ def show_class_pictures(model: LoadedModel, image: InputImage, layer: str, asked
         "class pictures",
         key(asked.params.steps),
         "Class pictures",
-        lambda: class_images(model, targets, asked.params, source=source(), after=before),
+        lambda: kept_class_images(model, targets, asked.params, source=source(), after=before),
         growing(width),
-        more=lambda kept: class_images(model, targets, asked.params, source=source(), after=kept),
+        more=lambda kept: kept_class_images(model, targets, asked.params, source=source(), after=kept),
     )
     if drawn is None:
         return
@@ -60,7 +60,7 @@ def show_class_pictures(model: LoadedModel, image: InputImage, layer: str, asked
         for index, pixels in enumerate(painted(drawn)):
             target = targets[index // asked.params.starts]
             with st.container(width=width, gap="xxsmall"):
-                grey = "  \nstays grey: the ascent found nothing" if stays_grey(drawn, index) else ""
+                grey = "  \nstays grey: the ascent found nothing" if drawn.stays_grey(index) else ""
                 picture(
                     pixels,
                     f"**{plain(model.labels[target], 40)}**  \nscore {number(float(drawn.reached[index]))}, yours "
@@ -70,15 +70,13 @@ def show_class_pictures(model: LoadedModel, image: InputImage, layer: str, asked
                 )
                 query = {**address(), "target": str(target)}
                 st.page_link("pages/heatmaps.py", label="Heatmap", query_params=query, help="Of this class")
-    words, more, download = st.columns([3, 1.2, 1.2], vertical_alignment="center")
-    words.caption(
+    st.caption(
         f"{how_drawn(model, asked.params)} Score: before softmax. A high score, and a high probability of the "
         "network's own drawing, is no proof that it knows the class: a picture no one would recognise can have both "
         "(Nguyen, Yosinski, Clune 2015, arXiv 1412.1897)."
     )
-    with more:
+    with st.container(horizontal=True):
         continue_button(model, layer, asked)
-    with download:
         shown = {"classes": [model.labels[target] for target in targets], "targets": list(targets)}
         download_values(
             "Download pictures (.npy)", drawn.planes, "classes", manifest(model, asked, shown), key="classes.download"

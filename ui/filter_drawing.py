@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 
-import numpy as np
-
+from interpret import rendering
 from interpret.datasets import PictureSource
 from interpret.filters import METHODS, Drawing, FilterImages, FilterParams, drawn_before, kept_filter_images
 from interpret.latent.embedding import first_count
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
-from interpret.rendering import Pixels, over_grey
+from interpret.rendering import Pixels
 from ui.cache import RESULTS
 from ui.controls import result_of
 from ui.display import plain
@@ -80,9 +79,7 @@ def fewer_steps(steps: int, key: Callable[[int], Hashable]) -> FilterImages | No
 
 def painted(drawn: Drawing) -> Pixels:
     """Pictures to look at, what was not worked on as middle grey: uint8 [n, height, width, 3]."""
-    values = drawn.pictures if drawn.opacity is None else over_grey(drawn.pictures, drawn.opacity)
-    pixels: Pixels = (values * 255).round().astype(np.uint8)
-    return pixels
+    return rendering.painted(drawn.pictures, drawn.opacity)
 
 
 def manifest(model: LoadedModel, asked: Asked, shown: Mapping[str, object]) -> dict[str, object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import streamlit as st
 
@@ -14,26 +13,16 @@ from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
 from interpret.rendering import Pixels, grid, shrunk, thumbnail
 from ui.display import download_values, inline_image, number, picture, plain
-from ui.figures import figure, section
+from ui.figures import section
 from ui.filter_drawing import drawn_channels, how_drawn, manifest, painted
 from ui.filter_settings import STEPS, Asked, ask_for
 from ui.results import maps_of
 from ui.state import address, choose, selection
-from ui.trust import bar, natural_of, show_evidence
+from ui.trust import Natural, drawings_of, legend, natural_of, show_evidence, tile
 
 A_PAGE = 64
 _GAP = 8
-_LEAST_CONTRAST = 0.02
-
-
-def stays_grey(drawn: Drawing, index: int) -> bool:
-    """Whether the ascent found nothing.
-
-    That is so where a picture that should excite reaches exactly 0, which only a shut rectifier answers, and where no
-    plane of a picture varies by more than 2 per cent of its range (standard deviation over the places).
-    """
-    silent = drawn.params.direction == "positive" and drawn.reached[index] == 0
-    return bool(silent or drawn.planes[index].std((0, 1)).max() < _LEAST_CONTRAST)
+_CHOSEN = "outline:2px solid var(--st-primary-color, #2563a8);outline-offset:2px;border-radius:3px"
 
 
 def tile_width(pictures: int) -> int:
@@ -82,19 +71,20 @@ def show_gallery(model: LoadedModel, image: InputImage, layer: LayerInfo, asked:
     drawn = drawn_channels("filters", model, layer, channels, asked, growing(width))
     if drawn is None:
         return
-    pictures, natural = painted(drawn), natural_of(model, layer)
-    page = _page(len(channels))
+    pictures, natural = painted(drawn), natural_of(model, layer, asked.params.direction)
+    if natural is not None:
+        legend(natural)
+    channel = selection().channel if selection().channel in channels else channels[0]
+    page = _page(layer, len(channels), channels.index(channel))
     with st.container(horizontal=True, gap="xsmall"):
         for at in page:
-            channel = channels[at]
-            _cell(drawn, pictures, channel, width, lambda reached: bar(reached, natural, channel))  # noqa: B023
+            _cell(drawn, pictures, channels[at], width, natural, channels[at] == channel)
     _below(model, layer, asked, drawn)
-    channel = selection().channel if selection().channel in channels else channels[0]
     section(f"Channel {channel:,} of {plain(layer.name)}")
     does = "excites" if asked.params.direction == "positive" else "silences"
     large, evidence = st.columns([1, 1.6], gap="medium")
     with large:
-        for index in _own(drawn, channel):
+        for index in drawings_of(drawn, channel):
             picture(
                 pictures[index],
                 f"Channel {channel} reaches {number(float(drawn.reached[index]))}; your picture reaches "
@@ -102,44 +92,36 @@ def show_gallery(model: LoadedModel, image: InputImage, layer: LayerInfo, asked:
                 f"Picture that {does} channel {channel} of {layer.name}",
             )
     with evidence:
-        show_evidence(model, layer, drawn, channel, natural)
+        show_evidence(model, layer, asked, drawn, channel, natural)
 
 
-def _own(drawn: FilterImages, channel: int) -> list[int]:
-    """Where a channel's pictures stand among all."""
-    return [index for index, number in enumerate(drawn.channels) if number == channel]
-
-
-def _page(count: int) -> range:
-    """Which of so many channels are in sight; buttons where they do not fit on a page."""
+def _page(layer: LayerInfo, count: int, chosen: int) -> range:
+    """Which of a layer's drawn channels are in sight, those around the chosen one at first; buttons for the others."""
     if count <= A_PAGE:
         return range(count)
-    last = math.ceil(count / A_PAGE) - 1
-    at = min(st.session_state.get("filters.page", 0), last)
+    last, key = math.ceil(count / A_PAGE) - 1, f"filters.page.{layer.name}"
+    at = min(st.session_state.get(key, chosen // A_PAGE), last)
 
     def turn(to: int) -> None:
-        st.session_state["filters.page"] = to
+        st.session_state[key] = to
 
-    with st.container(horizontal=True, vertical_alignment="center", width="stretch"):
+    first, end = at * A_PAGE, min(count, (at + 1) * A_PAGE)
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Previous", disabled=at == 0, on_click=turn, args=(at - 1,), key="filters.previous")
         st.button("Next", disabled=at == last, on_click=turn, args=(at + 1,), key="filters.next")
-        first, end = at * A_PAGE, min(count, (at + 1) * A_PAGE)
-        st.caption(f"Channels {first + 1} to {end} of {count:,} drawn")
+        st.caption(f"{first + 1} to {end} of {count:,} channels drawn", width="content")
     return range(first, end)
 
 
-def _cell(drawn: FilterImages, pictures: Pixels, channel: int, width: int, bar_of: Callable[[float], str]) -> None:
+def _cell(
+    drawn: FilterImages, pictures: Pixels, channel: int, width: int, natural: Natural | None, is_chosen: bool
+) -> None:
     """A channel's pictures beside each other, what each reaches under it, and where they lead."""
-    own = _own(drawn, channel)
-    blocks = []
-    for index in own:
-        reached = float(drawn.reached[index])
-        said = number(reached) + (", stays grey" if stays_grey(drawn, index) else "")
-        alt = f"Channel {channel} of {drawn.layer.name}"
-        one = figure(thumbnail(pictures[index], 2 * width), [said], alt, width) + bar_of(reached)
-        blocks.append(f'<div style="width:{width}px">{one}</div>')
+    own = drawings_of(drawn, channel)
+    tiles = "".join(tile(pictures[index], drawn, index, natural, width) for index in own)
+    mark = f' role="group" aria-current="true" aria-label="Channel {channel}, shown large below"' if is_chosen else ""
     with st.container(width=len(own) * (width + _GAP) - _GAP, gap="xxsmall"):
-        st.html(f'<div style="display:flex;gap:{_GAP}px">{"".join(blocks)}</div>')
+        st.html(f'<div{mark} style="display:flex;gap:{_GAP}px;{_CHOSEN * is_chosen}">{tiles}</div>')
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
             st.button(
                 f"{channel}",
@@ -158,16 +140,13 @@ def _choose(channel: int) -> None:
 
 
 def _below(model: LoadedModel, layer: LayerInfo, asked: Asked, drawn: FilterImages) -> None:
-    words, more, download = st.columns([3, 1.2, 1.2], vertical_alignment="center")
-    count = len(drawn.reached)
-    words.caption(
+    st.caption(
         f"{plain(layer.name)} of {how_drawn(model, asked.params)} Reaches: mean activation over the places of the "
         "channel, on the finished picture without movement."
-        + (" Stays grey: the ascent found nothing." if any(map(partial(stays_grey, drawn), range(count))) else "")
+        + (" Stays grey: the ascent found nothing." if any(map(drawn.stays_grey, range(len(drawn.reached)))) else "")
     )
-    with more:
+    with st.container(horizontal=True):
         continue_button(model, layer.name, asked)
-    with download:
         shown = {"layer": layer.name, "channels": list(drawn.channels)}
         download_values(
             "Download pictures (.npy)", drawn.planes, "filters", manifest(model, asked, shown), key="filters.download"
@@ -182,5 +161,4 @@ def continue_button(model: LoadedModel, layer: str, asked: Asked) -> None:
             f"Continue: {steps} more steps",
             on_click=lambda: ask_for(model, layer, steps=2 * steps),
             key="filters.more",
-            width="stretch",
         )

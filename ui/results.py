@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from interpret.activations import ActivationMaps, ChannelStatistics, activations, channel_statistics
 from interpret.answers import Prediction
+from interpret.datasets import sample_names, sample_picture
 from interpret.images import InputImage
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
-from ui.cache import RESULTS
+from ui.cache import MODELS, RESULTS
 
 
 def maps_of(model: LoadedModel, image: InputImage, layer: LayerInfo) -> ActivationMaps:
@@ -25,3 +26,9 @@ def statistics_of(maps: ActivationMaps, model_digest: str) -> ChannelStatistics:
 def prediction_of(model: LoadedModel, image: InputImage) -> Prediction:
     """What the network says of a picture."""
     return RESULTS.get_or_make(("predict", model.digest, image.digest), lambda: model.predict([image])[0])
+
+
+def untrained_twin(model: LoadedModel) -> LoadedModel:
+    """The same architecture before any training, its BatchNorms adjusted to the sample pictures."""
+    samples = [sample_picture(name) for name in sample_names()]
+    return MODELS.get_or_make(("untrained", model.digest), lambda: model.untrained(samples))

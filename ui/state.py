@@ -33,7 +33,9 @@ class Selection:
         beside: what the activations are compared with: "picture/KEY", "layer/NAME" or "".
         view: of the Filters page: "across", "classes", or "" for one layer.
         drawing: how filter pictures are drawn, as `ui.filter_settings` writes it; "" as they are drawn at first.
-        versus: key of a second checkpoint, or "".
+        versus: key of a second checkpoint, "untrained" for the same network before training, or "".
+        rows: of the view "across": how many channels stand in a row, and the layers unless it is the usual ones, with
+            commas between; "" as it begins.
     """
 
     checkpoint: str = "bundled/shapes-clean.safetensors"
@@ -53,16 +55,20 @@ class Selection:
     view: str = ""
     drawing: str = ""
     versus: str = ""
+    rows: str = ""
 
 
 _OPENING = ("arch", "part", "input", "labels")
 """How a checkpoint is opened."""
 
-_OF_CHECKPOINT = (*_OPENING, "card", "place", "beside", "versus")
+_OF_CHECKPOINT = (*_OPENING, "card", "place", "beside", "versus", "rows")
 """Forgotten with the checkpoint."""
 
 _OPTIONAL = (*_OF_CHECKPOINT, "view", "drawing")
 """Left out of addresses while empty."""
+
+_LONGEST, _LONGEST_ROWS = 400, 2000
+"""Characters that an address may say of a choice, and of the rows: names of many layers of a deep network."""
 
 
 def selection() -> Selection:
@@ -78,21 +84,25 @@ def selection() -> Selection:
 
 def choose(**changes: Any) -> Selection:
     """The choices with some of them changed, from now on. Another checkpoint or layer forgets what no longer fits."""
-    before = selection()
-    if changes.get("checkpoint", before.checkpoint) != before.checkpoint:
-        changes = {**dict.fromkeys(_OF_CHECKPOINT, ""), "layer": "", "channel": 0, "target": -1, **changes}
-    elif any(changes.get(name, getattr(before, name)) != getattr(before, name) for name in ("arch", "part")):
-        changes = {"layer": "", "channel": 0, "target": -1, "place": "", "beside": "", **changes}
-    elif changes.get("layer", before.layer) != before.layer:
-        changes = {"channel": 0, "place": "", **changes}
-    after = replace(before, **changes)
+    after = _changed(changes)
     st.session_state[_KEY] = after
     return after
 
 
-def address() -> dict[str, str]:
-    """The choices as the query of an address."""
-    chosen = selection()
+def _changed(changes: dict[str, Any]) -> Selection:
+    before = selection()
+    if changes.get("checkpoint", before.checkpoint) != before.checkpoint:
+        changes = {**dict.fromkeys(_OF_CHECKPOINT, ""), "layer": "", "channel": 0, "target": -1, **changes}
+    elif any(changes.get(name, getattr(before, name)) != getattr(before, name) for name in ("arch", "part")):
+        changes = {"layer": "", "channel": 0, "target": -1, "place": "", "beside": "", "rows": "", **changes}
+    elif changes.get("layer", before.layer) != before.layer:
+        changes = {"channel": 0, "place": "", **changes}
+    return replace(before, **changes)
+
+
+def address(**changes: Any) -> dict[str, str]:
+    """The choices as the query of an address, with some of them changed as `choose` would."""
+    chosen = _changed(changes)
     written = {field.name: str(getattr(chosen, field.name)) for field in fields(Selection)}
     return {name: value for name, value in written.items() if value or name not in _OPTIONAL}
 
@@ -112,7 +122,7 @@ def parse(asked: Mapping[str, str], otherwise: Selection) -> Selection:
     for field in fields(Selection):
         if field.name not in asked:
             continue
-        value = asked[field.name][:400]
+        value = asked[field.name][: _LONGEST_ROWS if field.name == "rows" else _LONGEST]
         if field.type == "int":
             if value.removeprefix("-").isdecimal() and len(value) < 10:
                 changes[field.name] = int(value)

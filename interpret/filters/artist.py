@@ -128,6 +128,10 @@ class Artist:
             own_rows, own_columns = self.model.preprocess.size
             work = self._work * rows * columns // (own_rows * own_columns)
             views = chunk_size(self.model, rows, columns, work, self._until)
+            if self.model.runtime.device.type == "cpu" and self.canvas.views > 1:
+                views = (
+                    1  # its views fill a pass, and rounding, which MACO's long steps amplify, is the same beside others
+                )
             self._chunk = max(1, views // self.canvas.views)
         return slice(begin, min(len(state.values), begin + max(group, self._chunk // group * group)))
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from interpret.datasets import sample_picture
+from interpret.filters import FilterParams, filter_images
 from interpret.filters.fourier import colour_matrix
 from interpret.filters.maco import natural_magnitude, new_phase, with_phase
+from interpret.jobs import complete
+from interpret.loading import load_model
+from tests.conftest import REPOSITORY
 from tests.filters.runs import generators
 
 SHAPES = [(3, 16, 16), (3, 15, 22), (1, 12, 9), (5, 8, 8)]
@@ -96,3 +101,12 @@ def test_starts_follow_from_their_own_generator() -> None:
     assert together.shape == (3, 3, 16, 9)
     assert torch.equal(together[2:], new_phase(generators(1, seed=2), magnitude))
     assert together.std() == pytest.approx(1, abs=0.05)
+
+
+def test_companions_change_nothing_to_the_last_digits() -> None:
+    """Its long steps amplify rounding, so that pictures must share no pass on a CPU."""
+    model = load_model(REPOSITORY / "checkpoints" / "shapes-clean.safetensors", device="cpu")
+    params = FilterParams("maco", steps=12)
+    alone = complete(filter_images(model, "layer3", [2], params))
+    beside = complete(filter_images(model, "layer3", [0, 1, 2, 3], params))
+    np.testing.assert_allclose(alone.planes[0], beside.planes[2], atol=1e-5)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ui import state
 from ui.cache import BoundedStore, keep_upload, size_in_bytes
 from ui.display import number, percent, plain
 from ui.filter_settings import _read, _written
@@ -71,6 +72,44 @@ def test_an_address_restores_every_choice() -> None:
     chosen = Selection("fetched/x.safetensors", "upload/1", "layer2.0", 7, 3, "grad-cam", "path/folder")
     address = {field.name: str(getattr(chosen, field.name)) for field in fields(Selection)}
     assert parse(address, Selection()) == chosen
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that has chosen nothing yet."""
+    monkeypatch.setattr(state.st, "session_state", {})
+    monkeypatch.setattr(state.st, "query_params", {})
+
+
+def test_rows_of_a_deep_network_survive_the_address(session: None) -> None:
+    rows = ",".join(["12", *(f"features.denseblock{number}.denselayer{number}.conv1" for number in range(1, 25))])
+    state.choose(view="across", rows=rows, versus="untrained")
+    assert parse(state.address(), Selection()) == state.selection()
+    assert parse({"rows": "x" * 10_000}, Selection()).rows == "x" * 2000
+    assert len(parse({"layer": "x" * 10_000}, Selection()).layer) == 400
+
+
+def test_another_checkpoint_forgets_what_stood_beside_and_the_rows(session: None) -> None:
+    state.choose(view="across", rows="8,layer1", versus="untrained")
+    assert (state.choose(layer="layer2").rows, state.selection().versus) == ("8,layer1", "untrained")
+    assert state.choose(arch="resnet18").rows == ""
+    state.choose(rows="8,layer1")
+    changed = state.choose(checkpoint="bundled/other.pt")
+    assert (changed.rows, changed.versus, changed.view) == ("", "", "across")
+    assert not {"rows", "versus"} & state.address().keys(), "left out while empty"
+
+
+def test_an_address_with_changes_is_where_choosing_them_leads(session: None) -> None:
+    state.choose(layer="layer1", channel=3, place="1,2", versus="bundled/b.pt", rows="8")
+    for changes in (
+        {"layer": "layer2"},
+        {"channel": 5},
+        {"checkpoint": "bundled/b.pt", "layer": "layer1", "rows": "8"},
+    ):
+        before, written = state.selection(), state.address(**changes)
+        assert state.selection() == before, "only asked for"
+        assert parse(written, Selection()) == state.choose(**changes)
+        state.choose(**{field.name: getattr(before, field.name) for field in fields(Selection)})
 
 
 DEFAULTS = {"which": "strongest-16", "channels": "0-15", "steps": 64, "method": "fourier", "side": 0, "seed": 0}
