@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import filters, screens, tasks
+from benchmarks import filter_profile, filters, screens, tasks
 from benchmarks.timing import Row, machine
 
 
@@ -28,6 +28,8 @@ def main() -> None:
         "heatmap": lambda: tasks.predict_and_heatmap(rounds),
         "activations": lambda: tasks.record_activations(rounds),
         **filters.tasks(min(rounds, 5)),
+        "filters profile layer1": lambda: filter_profile.profile("resnet50", "layer1", min(rounds, 5)),
+        "filters profile layer4": lambda: filter_profile.profile("resnet50", "layer4", min(rounds, 5)),
         "filters screen": lambda: screens.filters_screen(min(rounds, 7)),
         "embedding": lambda: tasks.embedding(pictures),
         "units": lambda: tasks.unit_pass(pictures),

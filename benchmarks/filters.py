@@ -23,9 +23,8 @@ from torch import nn
 from benchmarks.tasks import BUNDLED, network
 from benchmarks.timing import Row
 from interpret import FilterParams, LoadedModel, filter_images, load_model
-from interpret.filters import METHODS, class_images
+from interpret.filters import class_images
 from interpret.filters.artist import REDIRECTED_STEPS
-from interpret.filters.objectives import Answers, channel
 from interpret.jobs import Job
 
 PICTURES, STEPS = 16, 128
@@ -33,14 +32,14 @@ LAYERS = (
     *(("resnet50", f"layer{number}") for number in (1, 2, 4)),
     *(("googlenet", f"inception{name}") for name in ("3b", "4c", "5b")),
 )
-_ROUND = 5
+ROUND = 5
 """Steps of Loupe in a round: a run of 128 shows its pictures after every fifth, so that each round shows them once."""
 _PEER_STEPS = 3
 Way = Callable[[], float]
 """Milliseconds a picture and step took in a round."""
 
 
-def _now() -> float:
+def now() -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() * 1000
@@ -53,7 +52,7 @@ class _Ticking:
         self.objective, self.times = objective, list[float]()
 
     def __call__(self, *given: Any) -> Any:
-        self.times.append(_now())
+        self.times.append(now())
         return self.objective(*given)
 
     def per_picture(self, pictures: int) -> float:
@@ -86,45 +85,48 @@ def _rows(task: str, taken: dict[str, list[float]]) -> Iterator[Row]:
             yield Row(task, f"{name.partition(',')[0]} over Loupe", ratio, "x", None, len(values))
 
 
-def _advance(job: Job[Any], steps: int, pictures: int) -> float:
+def advance(job: Job[Any], steps: int, pictures: int) -> float:
     """Milliseconds per picture and step; all pictures go each step."""
-    started = _now()
+    started = now()
     for _ in range(steps):
         while next(job).step % pictures:
             pass
-    return (_now() - started) / steps / pictures
+    return (now() - started) / steps / pictures
 
 
 def _loupe(begin: Callable[[], Job[Any]], pictures: int) -> Way:
     """The mean over a run of 128 steps, from its first steps, which find ways past shut rectifiers, and later ones."""
     later = begin()
-    _advance(later, REDIRECTED_STEPS, pictures)
+    advance(later, REDIRECTED_STEPS, pictures)
 
     def way() -> float:
         first = begin()
-        _advance(first, 1, pictures)
-        early = _advance(first, _ROUND, pictures)
+        advance(first, 1, pictures)
+        early = advance(first, ROUND, pictures)
         first.close()
         share = REDIRECTED_STEPS / STEPS
-        return share * early + (1 - share) * _advance(later, _ROUND, pictures)
+        return share * early + (1 - share) * advance(later, ROUND, pictures)
 
     return way
 
 
-def _truncated(model: LoadedModel, layer: str, together: int) -> Way:
-    """Forward to the layer and back to the input on the folded network, in Loupe's precision, without anything else."""
+def _truncated(model: LoadedModel, layer: str, together: int, exact: bool = False) -> Way:
+    """Forward to the layer and back to the input on the folded network, without anything else.
+
+    In the precision that Loupe takes on this device, or in float32 if exact.
+    """
     fast = model.folded([layer])
     height, width = model.preprocess.size
     pictures = torch.rand(together, model.preprocess.channels, height, width, device=model.runtime.device)
 
     def way() -> float:
-        started = _now()
+        started = now()
         for _ in range(PICTURES // together):
             batch = pictures.clone().requires_grad_()
-            with model.runtime.rounded():
+            with contextlib.nullcontext() if exact else model.runtime.rounded():
                 maps = fast.trace(batch, [layer], until="layers")[layer]
             torch.autograd.grad(maps[:, 0].float().mean((-2, -1)).sum(), batch)
-        return (_now() - started) / (PICTURES // together * together)
+        return (now() - started) / (PICTURES // together * together)
 
     return way
 
@@ -215,8 +217,10 @@ def channels(key: str, layer: str, rounds: int) -> Iterator[Row]:
         f"truncated forward and backward alone, {together} together as Loupe does": _truncated(loaded, layer, together)
     }
     ways["Loupe, mean of 128 steps"] = _loupe(begin, PICTURES)
-    if together != PICTURES:
-        ways[f"truncated forward and backward alone, {PICTURES} together"] = _truncated(loaded, layer, PICTURES)
+    if loaded.runtime.has_bfloat16:
+        ways[f"truncated forward and backward alone, float32, {PICTURES} together"] = _truncated(
+            loaded, layer, PICTURES, exact=True
+        )
     ways |= _where_installed("Lucent, its defaults", lambda: _lucent(plain, layer, side))
     ways |= _where_installed(
         "torch-dreams, resizing by 0.5 to 1.2 at random", lambda: _torch_dreams(plain, layer, side)
@@ -237,59 +241,6 @@ def maco_pictures(rounds: int, side: int = 1280) -> Iterator[Row]:
     yield from _rows(task, _side_by_side(ways, rounds))
 
 
-def profile(key: str, layer: str, rounds: int) -> Iterator[Row]:
-    """Where a step of Loupe's goes, part by part, all that share a pass together."""
-    loaded, _ = network(key)
-    numbers = range(PICTURES)
-    whole = filter_images(loaded, layer, numbers, FilterParams(steps=STEPS))
-    together = next(whole).step
-    _advance(whole, REDIRECTED_STEPS, PICTURES)
-    canvas = METHODS[0].make(loaded, 0, None)
-    fast, objective = loaded.folded([layer]), channel(layer, list(numbers))
-    values = canvas.start([torch.Generator().manual_seed(number) for number in range(together)])
-    mean, square = torch.zeros_like(values), torch.zeros_like(values)
-    each = torch.arange(together, device=values.device)
-    taken: dict[str, list[float]] = {}
-
-    def lap(name: str, since: float) -> float:
-        now = _now()
-        taken.setdefault(name, []).append((now - since) / together)
-        return now
-
-    for step in range(rounds * _ROUND):
-        leaves = values.detach().requires_grad_()
-        at = _now()
-        drawn = canvas.drawn(leaves)
-        at = lap("spectrum to picture", at)
-        moved = canvas.seen(drawn, [torch.Generator().manual_seed(step + number) for number in range(together)])
-        batch = loaded.preprocess.from_planes(moved)
-        at = lap("movement and normalisation", at)
-        cut = batch.detach().requires_grad_()
-        with loaded.runtime.rounded():
-            tape = fast.trace(cut, [layer], until="layers")
-        loss = -objective.value(Answers(each, None, {layer: tape[layer].float()})).sum()
-        at = lap("network, forward", at)
-        (upstream,) = torch.autograd.grad(loss, cut)
-        at = lap("network, backward", at)
-        (upstream,) = torch.autograd.grad(batch, drawn, upstream)
-        at = lap("movement and normalisation, backward", at)
-        (gradient,) = torch.autograd.grad(drawn, leaves, upstream)
-        at = lap("spectrum to picture, backward", at)
-        canvas.rule(values, gradient, mean, square, step + 1, canvas.rate)
-        lap("update", at)
-        if step % _ROUND == 0:
-            gc.collect()
-            taken.setdefault("whole step", []).append(_advance(whole, _ROUND, PICTURES))
-    task = f"{key} {layer}, where a step of Loupe's goes, per picture"
-    medians = {name: statistics.median(times) for name, times in taken.items()}
-    step_time = medians.pop("whole step")
-    yield Row(task, "a step as it is, after the first 16", step_time, "ms", None, rounds)
-    for name, median in medians.items():
-        yield Row(task, name, median, "ms", median / step_time, rounds * _ROUND)
-    rest = step_time - sum(medians.values())
-    yield Row(task, "the rest, previews among it", rest, "ms", rest / step_time, rounds)
-
-
 def own_steps(rounds: int) -> Iterator[Row]:
     """Loupe alone on two small tasks, to compare versions by."""
     for loaded, layer in ((load_model(BUNDLED), "layer3"), (network("resnet18")[0], "layer2")):
@@ -304,6 +255,4 @@ def tasks(rounds: int) -> dict[str, Callable[[], Iterator[Row]]]:
     for key, layer in LAYERS:
         found[f"filters {key} {layer}"] = partial(channels, key, layer, rounds)
     found["filters maco"] = partial(maco_pictures, rounds)
-    for layer in ("layer1", "layer4"):
-        found[f"filters profile {layer}"] = partial(profile, "resnet50", layer, rounds)
     return found

@@ -10,9 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
+
+from interpret.runtime import choose_runtime
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,14 @@ def interleaved(task: str, ways: dict[str, Callable[[], object]], rounds: int, w
     ]
 
 
+def _processor() -> str:
+    """The processor's name where the system tells it, else its kind."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8").splitlines() if about.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {platform.machine()}" if names else platform.machine()
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     packages = ["torch", "torchvision", "streamlit", "timm", "umap-learn", "captum", "grad-cam", "numpy", "pillow"]
@@ -70,7 +81,8 @@ def machine() -> dict[str, Any]:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
         "device": device,
-        "processor": platform.machine(),
+        "processor": _processor(),
+        "computes in bfloat16 where asked": choose_runtime().has_bfloat16,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
