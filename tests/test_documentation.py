@@ -223,3 +223,33 @@ def test_the_figures_of_the_readme_are_those_of_the_recorded_run() -> None:
     assert f"opens in {value['Loupe, a.pth'] / 1000:.1f} s and needs at most {memory:.1f} times its size" in said
     started = value["starting the server to first heatmap on the screen"]
     assert f"on the screen {started:.1f} s after the server was started" in said
+
+
+def test_the_figures_on_filters_are_those_of_the_recorded_runs() -> None:
+    said = " ".join(README.split("## How fast")[1].split("## Where")[0].split())
+    rows = json.loads((ROOT / "benchmarks/results/filters.json").read_text(encoding="utf-8"))["rows"]
+    layers = [f"resnet50 layer{number}, 16 filter pictures of 224 px, one step of one" for number in (1, 2, 4)]
+
+    def over(peer: str, task: str) -> float:
+        (value,) = (row["value"] for row in rows if row["task"] == task and row["way"] == f"{peer} over Loupe")
+        return float(value)
+
+    for peer in ("Lucent", "torch-dreams"):
+        first, second, last = (f"{over(peer, layer):.1f}" for layer in layers)
+        assert f"{first}, {second} and {last} times faster than with {peer}" in said
+    maco = "resnet50, a class by MACO, 1280 px, 6 crops, one step"
+    assert f"a MACO picture {over('Horama', maco):.1f} times faster than with Horama" in said
+    seconds = [row["value"] for row in rows if row["way"].endswith("chosen to its first pictures")]
+    assert f"{min(seconds):.1f} to {max(seconds):.1f} s after it was chosen" in said
+    quality = json.loads((ROOT / "benchmarks/results/filter-quality.json").read_text(encoding="utf-8"))
+    pairs = [
+        (ours, its, best)
+        for layer in quality["layers"]
+        for ours, its, best in zip(layer["loupe"], layer["lucent"], layer["best photograph"], strict=True)
+    ]
+    assert f"in {sum(a >= b for a, b, _ in pairs)} of {len(pairs)} channels of ResNet-18" in said
+    assert f"the best of {quality['photographs']} photographs in {sum(a > c for a, _, c in pairs)} (" in said
+    taken = [
+        sum(rank == 1 for rank in quality["classes"][f"{way}, second network"]["rank"]) for way in ("loupe", "lucent")
+    ]
+    assert f"({taken[0]} and {taken[1]} of {len(quality['classes']['classes'])})" in said
