@@ -21,6 +21,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from benchmarks.timing import Row, interleaved
 from interpret import InputImage, LoadedModel, complete, embed, load_model
 from interpret.datasets import PictureSource, open_source
+from interpret.heatmaps import Question
 from interpret.heatmaps.grad_cam import grad_cam
 from interpret.units import collect_units
 
@@ -65,7 +66,7 @@ def predict_and_heatmap(rounds: int) -> list[Row]:
             "plain forward pass": forward,
             "Loupe, forward pass": lambda loaded=loaded, batch=batch: loaded.observe(batch),
             "Loupe, Grad-CAM": lambda loaded=loaded, batch=batch, layer=layer: grad_cam(
-                loaded, batch, layer, torch.tensor([3])
+                Question(loaded, batch, layer, torch.tensor([3]))
             ),
         }
         with contextlib.suppress(ImportError):

@@ -66,9 +66,14 @@ def parser() -> argparse.ArgumentParser:
 
     heat = command("heatmap", "which places spoke for a class", network, commands.save_heatmaps)
     heat.add_argument("images", metavar="IMAGE", nargs="+")
-    heat.add_argument("--method", default="grad-cam", metavar="KEY")
+    heat.add_argument(
+        "--method", default="grad-cam", metavar="KEY", help="grad-cam, hires-cam, score-cam, ... (grad-cam)"
+    )
     heat.add_argument("--layer", metavar="NAME", help="the last spatial layer before pooling if not given")
     heat.add_argument("--target", metavar="CLASS", help="index or label; the predicted class if not given")
+    heat.add_argument("--aim", default="score", metavar="KEY", help="score, log-probability or margin (score)")
+    heat.add_argument("--signed", action="store_true", help="keep what speaks against the class, below zero")
+    heat.add_argument("--seed", type=int, default=0, help="of methods that draw lots")
     heat.add_argument("--out", required=True, metavar="DIR")
 
     filters = command("filters", "pictures that excite channels, by gradient ascent", network, filter_commands.filters)

@@ -20,7 +20,7 @@ import torch
 from interpret.activations import activations
 from interpret.datasets import open_source
 from interpret.errors import BadInput
-from interpret.heatmaps import heatmap
+from interpret.heatmaps import heatmap_job
 from interpret.images import InputImage
 from interpret.inspection import inspected
 from interpret.jobs import Job, Progress, T, complete
@@ -95,9 +95,12 @@ def save_heatmaps(options: argparse.Namespace) -> Answer:
     written: list[dict[str, Any]] = []
     for path, stem in zip(options.images, _stems(options.images), strict=True):
         image = InputImage.from_path(path)
-        result = heatmap(model, image, method=options.method, layer=options.layer, target=options.target)
+        asked = {name: getattr(options, name) for name in ("method", "layer", "target", "aim", "signed", "seed")}
+        result = driven(heatmap_job(model, image, **asked), options)
         np.save(folder / f"{stem}.heatmap.npy", result.values)
-        laid = overlay(model.preprocess.seen(image), result.values, Scale.positive(result.values))
+        scale = Scale.symmetric(result.values) if options.signed else Scale.positive(result.values)
+        palette = "blue-red" if options.signed else "viridis"
+        laid = overlay(model.preprocess.seen(image), result.values, scale, palette)
         (folder / f"{stem}.overlay.png").write_bytes(png(laid))
         written.append(
             {
@@ -113,7 +116,17 @@ def save_heatmaps(options: argparse.Namespace) -> Answer:
                 "says": result.says,
             }
         )
-    answer = finish(folder, model, command="heatmap", method=options.method, axes=["rows", "columns"], images=written)
+    answer = finish(
+        folder,
+        model,
+        command="heatmap",
+        method=options.method,
+        aim=options.aim,
+        signed=options.signed,
+        seed=options.seed,
+        axes=["rows", "columns"],
+        images=written,
+    )
     return answer, f"{len(written)} heatmaps written to {folder}"
 
 

@@ -580,3 +580,23 @@ def test_what_filters_refuses(
 ) -> None:
     assert words in refused(capsys, "filters", cifar_checkpoint, *options, "--out", tmp_path / "o")
     assert not (tmp_path / "o").exists()
+
+
+# ---- heatmaps of other methods ------------------------------------------------------------------------------------
+
+
+def test_a_signed_heatmap_of_a_margin(
+    capsys: Capture, cifar_checkpoint: Path, cifar: LoadedModel, picture: Path, tmp_path: Path
+) -> None:
+    image = InputImage.from_path(picture)
+    least = int(cifar.predict([image])[0].scores.argmin())
+    asked = ("--method", "hires-cam", "--aim", "margin", "--signed", "--layer", "layer3", "--target", least)
+    answer = answered(capsys, "heatmap", cifar_checkpoint, picture, *asked, "--out", tmp_path)
+    expected = heatmap(cifar, image, method="hires-cam", aim="margin", signed=True, layer="layer3", target=least).values
+    found = np.load(tmp_path / "photo.heatmap.npy")
+    assert found.min() < 0
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert (answer["method"], answer["aim"], answer["signed"]) == ("hires-cam", "margin", True)
+    assert "is not in what a heatmap can be for" in refused(
+        capsys, "heatmap", cifar_checkpoint, picture, "--aim", "logit", "--out", tmp_path
+    )

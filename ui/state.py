@@ -23,6 +23,8 @@ class Selection:
         channel: number in the layer.
         target: class index, or -1 for the predicted class.
         method: key of a heatmap method.
+        aim: key of what of the class a heatmap is for, or "" for its score.
+        signed: "yes" where a heatmap also shows what speaks against the class.
         data: key of a data set in the library.
         arch: key of the architecture to open the checkpoint as, or "" to recognise it.
         part: which network of the checkpoint, or "" for the first.
@@ -44,6 +46,8 @@ class Selection:
     channel: int = 0
     target: int = -1
     method: str = "grad-cam"
+    aim: str = ""
+    signed: str = ""
     data: str = "shapes"
     arch: str = ""
     part: str = ""
@@ -64,7 +68,7 @@ _OPENING = ("arch", "part", "input", "labels")
 _OF_CHECKPOINT = (*_OPENING, "card", "place", "beside", "versus", "rows")
 """Forgotten with the checkpoint."""
 
-_OPTIONAL = (*_OF_CHECKPOINT, "view", "drawing")
+_OPTIONAL = (*_OF_CHECKPOINT, "aim", "signed", "view", "drawing")
 """Left out of addresses while empty."""
 
 _LONGEST, _LONGEST_ROWS = 400, 2000

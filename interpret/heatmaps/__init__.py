@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from interpret.heatmaps.methods import DEFAULT_METHOD, METHODS, Heatmap, HeatmapMethod, heatmap
+from interpret.heatmaps.methods import DEFAULT_METHOD, METHODS, Heatmap, HeatmapMethod, heatmap, heatmap_job
+from interpret.heatmaps.question import AIMS, SCORE, Aim, Question
 
-__all__ = ["DEFAULT_METHOD", "METHODS", "Heatmap", "HeatmapMethod", "heatmap"]
+__all__ = [
+    "AIMS",
+    "DEFAULT_METHOD",
+    "METHODS",
+    "SCORE",
+    "Aim",
+    "Heatmap",
+    "HeatmapMethod",
+    "Question",
+    "heatmap",
+    "heatmap_job",
+]

@@ -10,30 +10,129 @@ import torch
 from numpy.typing import NDArray
 
 from interpret.errors import BadInput, unknown
+from interpret.heatmaps.ablation_cam import ablation_cam
+from interpret.heatmaps.eigen_cam import eigen_cam
+from interpret.heatmaps.finer_cam import finer_cam
 from interpret.heatmaps.grad_cam import grad_cam
+from interpret.heatmaps.grad_cam_plus_plus import grad_cam_plus_plus
+from interpret.heatmaps.hires_cam import hires_cam
+from interpret.heatmaps.layer_cam import layer_cam
+from interpret.heatmaps.question import AIMS, SCORE, Maps, Question, at_once
+from interpret.heatmaps.random_cam import random_cam
+from interpret.heatmaps.score_cam import score_cam
+from interpret.heatmaps.xgrad_cam import xgrad_cam
 from interpret.images import InputImage
+from interpret.jobs import Job, complete
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
-
-MapFunction = Callable[[LoadedModel, torch.Tensor, LayerInfo, torch.Tensor | None], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
 class HeatmapMethod:
-    """A method: its key for machines, its title and source for people, and its function.
+    """A method.
 
-    The function gets (model, batch [n, channels, height, width], layer, targets [n] or None for the predicted classes)
-    and returns maps [n, rows, columns] and scores [n, classes].
+    Attributes:
+        key, title: for machines and for people.
+        source: the paper.
+        about: one sentence for people.
+        job: from a `Question` to signed maps and scores.
+        of_a_class: whether the map depends on the class.
+        slow: whether it needs many passes.
+        unit: of its values; "" where they are in units of the aim.
     """
 
     key: str
     title: str
     source: str
-    function: MapFunction
+    about: str
+    job: Callable[[Question], Job[Maps]]
+    of_a_class: bool = True
+    slow: bool = False
+    unit: str = ""
 
 
 METHODS: tuple[HeatmapMethod, ...] = (
-    HeatmapMethod("grad-cam", "Grad-CAM", "Selvaraju et al. 2017, arXiv 1610.02391", grad_cam),
+    HeatmapMethod(
+        "grad-cam",
+        "Grad-CAM",
+        "Selvaraju et al. 2017, arXiv 1610.02391",
+        "Channels weighted by their mean gradient: quick and well tried; at earlier layers it may light places that "
+        "the score does not use.",
+        at_once(grad_cam),
+    ),
+    HeatmapMethod(
+        "grad-cam++",
+        "Grad-CAM++",
+        "Chattopadhyay et al. 2018, arXiv 1710.11063",
+        "Grad-CAM in which small and large occurrences of an object count alike.",
+        at_once(grad_cam_plus_plus),
+    ),
+    HeatmapMethod(
+        "hires-cam",
+        "HiResCAM",
+        "Draelos and Carin 2020, arXiv 2011.08891",
+        "Every place by its own gradient: at the last layer before pooling the places sum to the score.",
+        at_once(hires_cam),
+    ),
+    HeatmapMethod(
+        "layer-cam",
+        "LayerCAM",
+        "Jiang et al. 2021, doi 10.1109/TIP.2021.3089943",
+        "Every place by its own gradient where that is positive: finer maps, made for early layers too.",
+        at_once(layer_cam),
+    ),
+    HeatmapMethod(
+        "xgrad-cam",
+        "XGrad-CAM",
+        "Fu et al. 2020, arXiv 2008.02312",
+        "Grad-CAM whose gradients count where the channel is active.",
+        at_once(xgrad_cam),
+    ),
+    HeatmapMethod(
+        "finer-cam",
+        "Finer-CAM",
+        "Zhang et al. 2025, arXiv 2501.11309",
+        "Grad-CAM of what tells the class from its three nearest rivals: what they share goes dark.",
+        at_once(finer_cam),
+    ),
+    HeatmapMethod(
+        "score-cam",
+        "Score-CAM",
+        "Wang et al. 2020, arXiv 1910.01279",
+        "Channels weighted by what the class is given for the picture seen through each: no gradient, a pass for every "
+        "channel.",
+        score_cam,
+        slow=True,
+        unit="weighted activation",
+    ),
+    HeatmapMethod(
+        "ablation-cam",
+        "Ablation-CAM",
+        "Desai and Ramaswamy 2020, doi 10.1109/WACV45572.2020.9093360",
+        "Channels weighted by what the class loses without each: no gradient, but a pass behind the layer for every "
+        "channel.",
+        ablation_cam,
+        slow=True,
+        unit="weighted activation",
+    ),
+    HeatmapMethod(
+        "eigen-cam",
+        "Eigen-CAM",
+        "Muhammad and Yeasin 2020, arXiv 2008.00299",
+        "What varies most in the layer's answer, whatever the class: it cannot tell one class from another.",
+        at_once(eigen_cam),
+        of_a_class=False,
+        unit="activation along the component",
+    ),
+    HeatmapMethod(
+        "random-cam",
+        "RandomCAM",
+        "Gildenblat et al. 2021, pytorch-grad-cam; compare arXiv 1810.03292",
+        "Channels weighted by lots: a map no better than this one says nothing about the class.",
+        at_once(random_cam),
+        of_a_class=False,
+        unit="activation weighted by lots",
+    ),
 )
 DEFAULT_METHOD = METHODS[0].key
 
@@ -43,11 +142,13 @@ class Heatmap:
     """Which places of a picture spoke for a class.
 
     Attributes:
-        values: float32 [rows, columns] of the layer, raw and read-only, in units of score times activation.
+        values: float32 [rows, columns] of the layer, raw and read-only, in the method's unit; below zero where places
+            spoke against, if that was asked for.
         method: key of the method.
         layer: where it was computed.
         target: class index; `score` and `probability` are the network's for it.
         image_digest: which picture.
+        aim: key of what of the class it is for.
     """
 
     values: NDArray[np.float32]
@@ -57,6 +158,7 @@ class Heatmap:
     score: float
     probability: float
     image_digest: str
+    aim: str = SCORE.key
 
     @property
     def says(self) -> str:
@@ -64,7 +166,8 @@ class Heatmap:
         if not np.isfinite(self.values).all():
             return "This map holds values that are not numbers: the network overflowed on this picture."
         if self.values.max() <= 0:
-            return "No place of this layer speaks for this class: the map is zero everywhere."
+            all_zero = "" if self.values.any() else ": the map is zero everywhere"
+            return f"No place of this layer speaks for this class{all_zero}."
         if np.ptp(self.values) < 1e-6 * abs(float(self.values.max())):
             return "The map is flat: every place of this layer speaks for the class alike."
         return ""
@@ -77,7 +180,27 @@ def heatmap(
     method: str = DEFAULT_METHOD,
     layer: str | None = None,
     target: int | str | None = None,
+    aim: str = SCORE.key,
+    signed: bool = False,
+    seed: int = 0,
 ) -> Heatmap:
+    """The heatmap of one picture for one class; see `heatmap_job`, whose arguments and errors it has."""
+    return complete(
+        heatmap_job(model, image, method=method, layer=layer, target=target, aim=aim, signed=signed, seed=seed)
+    )
+
+
+def heatmap_job(
+    model: LoadedModel,
+    image: InputImage,
+    *,
+    method: str = DEFAULT_METHOD,
+    layer: str | None = None,
+    target: int | str | None = None,
+    aim: str = SCORE.key,
+    signed: bool = False,
+    seed: int = 0,
+) -> Job[Heatmap]:
     """The heatmap of one picture for one class.
 
     Args:
@@ -85,22 +208,32 @@ def heatmap(
         image: the picture.
         method: a key of METHODS.
         layer: name of a spatial layer; the last one before pooling if None.
-        target: class index or label; the predicted class if None. The score is taken before softmax.
+        target: class index or label; the predicted class if None.
+        aim: a key of AIMS: what of the class is explained.
+        signed: keep what speaks against the class, below zero, which the papers cut off.
+        seed: of methods that draw lots.
+
+    Yields:
+        Progress, for methods of many passes.
 
     Raises:
-        UnknownName: no such method, layer or class.
+        UnknownName: no such method, layer, class or aim.
         BadInput: the layer has no places.
     """
-    known = {known.key: known for known in METHODS}
+    known, aims = {known.key: known for known in METHODS}, {aim.key: aim for aim in AIMS}
     if method not in known:
         raise unknown("Method", method, "the heatmap methods", known)
+    if aim not in aims:
+        raise unknown("Aim", aim, "what a heatmap can be for", aims)
     info = model.layer(layer) if layer else model.default_layer
     if not info.is_spatial:
         raise BadInput(f'Layer "{info.name}" has no rows and columns, so no heatmap. Use "{model.default_layer.name}".')
     targets = None if target is None else torch.tensor([model.target(target)])
-    maps, scores = known[method].function(model, model.preprocess.to_batch(image), info, targets)
+    question = Question(model, model.preprocess.to_batch(image), info, targets, aims[aim], seed)
+    maps, scores = yield from known[method].job(question)
     index = int(scores[0].argmax()) if targets is None else int(targets[0])
     values = maps[0].detach().float().cpu().numpy()
+    values = values.copy() if signed else np.maximum(values, 0)
     values.flags.writeable = False
     probability = float(scores[0].softmax(0)[index])
-    return Heatmap(values, method, info, index, float(scores[0, index]), probability, image.digest)
+    return Heatmap(values, method, info, index, float(scores[0, index]), probability, image.digest, aim)

@@ -13,13 +13,21 @@ from torch import nn
 from interpret.architectures import architecture
 from interpret.checkpoints import read_checkpoint
 from interpret.errors import BadInput, UnknownName
-from interpret.heatmaps import DEFAULT_METHOD, METHODS, Heatmap, HeatmapMethod, heatmap
+from interpret.heatmaps import DEFAULT_METHOD, METHODS, Heatmap, HeatmapMethod, Question, heatmap
 from interpret.heatmaps.grad_cam import grad_cam
 from interpret.images import InputImage
+from interpret.jobs import complete
+from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
 from tests.conftest import TrapNetwork, convnext, look_into, noise_picture, nothing_left_behind
 
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.key)
+
+
+def asked(
+    method: HeatmapMethod, model: LoadedModel, batch: torch.Tensor, layer: LayerInfo, targets: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return complete(method.job(Question(model, batch, layer, targets)))
 
 
 # ---- the contract -------------------------------------------------------------------------------------------------
@@ -53,13 +61,14 @@ def test_maps_are_raw_of_the_layers_size_and_repeatable(trap: LoadedModel, metho
 @each_method
 def test_maps_depend_on_picture_class_and_layer(trap: LoadedModel, method: HeatmapMethod) -> None:
     def values(seed: int, target: int, layer: str) -> np.ndarray:
-        return heatmap(trap, noise_picture(seed), method=method.key, layer=layer, target=target).values
+        found = heatmap(trap, noise_picture(seed), method=method.key, layer=layer, target=target, signed=True)
+        return found.values
 
     speaking = next(target for target in range(5) if values(1, target, "conv2").any())
     base = values(1, speaking, "conv2")
     assert not np.allclose(base, values(2, speaking, "conv2"))
     assert not np.allclose(base, values(1, speaking, "relu:1"))
-    assert any(not np.allclose(base, values(1, target, "conv2")) for target in range(5))
+    assert any(not np.allclose(base, values(1, target, "conv2")) for target in range(5)) == method.of_a_class
 
 
 @each_method
@@ -67,14 +76,14 @@ def test_a_batch_gives_what_single_pictures_give(trap: LoadedModel, method: Heat
     batch = torch.cat([trap.preprocess.to_batch(noise_picture(seed)) for seed in range(4)])
     targets = torch.tensor([0, 3, 1, 4])
     layer = trap.layer("conv2")
-    maps, scores = method.function(trap, batch, layer, targets)
+    maps, scores = asked(method, trap, batch, layer, targets)
     assert maps.shape == (4, 12, 12) and scores.shape == (4, 5) and not scores.requires_grad
     for index in range(4):
-        alone, score = method.function(trap, batch[index : index + 1], layer, targets[index : index + 1])
+        alone, score = asked(method, trap, batch[index : index + 1], layer, targets[index : index + 1])
         torch.testing.assert_close(maps[index], alone[0], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(scores[index], score[0], atol=1e-5, rtol=1e-4)
-    predicted, _ = method.function(trap, batch, layer, None)
-    named, _ = method.function(trap, batch, layer, scores.argmax(1))
+    predicted, _ = asked(method, trap, batch, layer, None)
+    named, _ = asked(method, trap, batch, layer, scores.argmax(1))
     torch.testing.assert_close(predicted, named)
 
 
@@ -127,7 +136,7 @@ def test_layers_with_channels_last_work_too(method: HeatmapMethod) -> None:
     inside = model.layer("features.5.2.block.2")
     assert inside.layout == "channels last" and (inside.rows, inside.columns) == (4, 4)
     batch = torch.randn(1, 3, 64, 80, generator=torch.Generator().manual_seed(0))
-    maps, _ = method.function(model, batch, inside, torch.tensor([1]))
+    maps, _ = asked(method, model, batch, inside, torch.tensor([1]))
     assert maps.shape == (1, 4, 5) and torch.isfinite(maps).all()
 
 
@@ -265,5 +274,5 @@ def test_dog_and_cat_light_up_where_they_are(real: Path, real_model: Callable[[s
 
 
 def test_the_function_gives_raw_maps(trap: LoadedModel, pictures: torch.Tensor) -> None:
-    maps, _ = grad_cam(trap, pictures, trap.layer("conv2"), None)
-    assert (maps >= 0).all() and maps.shape == (3, 12, 12)
+    maps, _ = grad_cam(Question(trap, pictures, trap.layer("conv2")))
+    assert (maps < 0).any() and maps.shape == (3, 12, 12)

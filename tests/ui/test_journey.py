@@ -104,7 +104,7 @@ def test_the_first_screen_is_finished(app: RunningApp, page: Any) -> None:
 def test_light_and_dark_are_followed(app: RunningApp, browser: Any, theme: str) -> None:
     with chromium_page(browser, color_scheme=theme) as page:
         open_app(page, f"{app.url}/class-heatmaps")
-        page.get_by_text("score × activation").wait_for(timeout=WAIT)
+        page.get_by_text("score, raw values").wait_for(timeout=WAIT)
         shade = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L"))[-40:, -40:].mean()
         assert shade > 200 if theme == "light" else shade < 60
 
@@ -160,7 +160,7 @@ def test_a_job_goes_on_while_its_user_reads_another_page(app: RunningApp, page: 
     open_app(page, f"{app.url}/filter-pictures?layer=layer1&picture=sample/cross")
     page.get_by_alt_text("Growing").wait_for(timeout=WAIT)
     page.get_by_role("link", name="Heatmaps").first.click()
-    page.get_by_text("score × activation").wait_for(timeout=WAIT)
+    page.get_by_text("score, raw values").wait_for(timeout=WAIT)
     page.locator('[data-testid="stSidebar"]').get_by_text("Filters of layer1", exact=False).wait_for(timeout=WAIT)
     page.get_by_role("link", name="Filters").first.click()
     page.locator('img[alt^="Picture that excites channel"]').first.wait_for(timeout=2 * WAIT)
@@ -246,7 +246,7 @@ def test_a_zip_bomb_gets_a_sentence_and_the_app_goes_on(app: RunningApp, page: A
     page.locator('[data-testid="stMain"] input[type=file]').set_input_files(path)
     page.get_by_text("pictures must be under 64 MiB", exact=False).first.wait_for(timeout=WAIT)
     page.get_by_role("link", name="Heatmaps").first.click()
-    page.get_by_text("score × activation").wait_for(timeout=WAIT)
+    page.get_by_text("score, raw values").wait_for(timeout=WAIT)
 
 
 def test_an_address_that_names_nothing_is_answered_with_a_sentence(app: RunningApp, page: Any) -> None:

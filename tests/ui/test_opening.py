@@ -98,7 +98,7 @@ def test_preprocessing_is_changed_kept_in_the_address_and_reset(app: RunningApp,
         open_app(other, url)
         other.get_by_text(changed, exact=False).wait_for(timeout=WAIT)
         other.get_by_role("link", name="Heatmaps").first.click()
-        other.get_by_text("score × activation").wait_for(timeout=WAIT)
+        other.get_by_text("score, raw values").wait_for(timeout=WAIT)
         assert "input=" in other.url
     page.get_by_role("textbox", name="Mean").fill("nonsense")
     page.get_by_role("button", name="Apply").click()

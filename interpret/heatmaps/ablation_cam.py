@@ -1,0 +1,55 @@
+"""Ablation-CAM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from interpret.heatmaps.behind import TOGETHER, scores_behind
+from interpret.heatmaps.question import Maps, Question
+from interpret.jobs import Job, Progress
+
+
+def ablation_cam(question: Question) -> Job[Maps]:
+    """A layer's channels weighted by what the class loses without them; no gradient is needed.
+
+    map = sum_k w_k A_k,  w_k = (aim - aim with A_k set to zero) / |aim|
+
+    Only what lies behind the layer is computed for each channel.
+
+    Yields:
+        Progress in channels.
+
+    Source: Desai and Ramaswamy 2020, "Ablation-CAM", equations 3 and 4, doi 10.1109/WACV45572.2020.9093360.
+    Differs: divided by the size of the aim, so that a negative score does not turn for into against.
+    """
+    model, layer = question.model, question.layer
+    tape = model.observe(question.batch, [layer.name], until="scores")
+    assert tape.scores is not None
+    maps, classes = layer.channels_first(tape[layer.name]).float(), question.classes(tape.scores)
+    aims = question.aim.value(tape.scores, classes)
+    weights = torch.zeros(maps.shape[:2], device=maps.device)
+    for index, picture in enumerate(torch.split(question.batch, 1)):
+        for first in range(0, layer.channels, TOGETHER):
+            numbers = range(first, min(first + TOGETHER, layer.channels))
+            scores = scores_behind(model, picture, layer.name, _without(numbers, layer.layout), len(numbers))
+            without = question.aim.value(scores, classes[index].expand(len(numbers)))
+            weights[index, numbers.start : numbers.stop] = (aims[index] - without) / aims[index].abs().clamp_min(1e-12)
+            done = index * layer.channels + numbers.stop
+            yield Progress(
+                done, len(maps) * layer.channels, f"{numbers.stop:,} of {layer.channels:,} channels left out"
+            )
+    return torch.einsum("nk,nkij->nij", weights, maps), tape.scores
+
+
+def _without(numbers: range, layout: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    """From a layer's answer [1, ...] to one without each of some channels: [len(numbers), ...]."""
+
+    def variants(output: torch.Tensor) -> torch.Tensor:
+        repeated = output.repeat(len(numbers), *[1] * (output.ndim - 1))
+        for place, number in enumerate(numbers):
+            repeated[place].select(-1 if layout == "channels last" else 0, number).zero_()
+        return repeated
+
+    return variants
