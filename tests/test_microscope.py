@@ -281,6 +281,14 @@ def test_another_network_wants_another_folder(cifar: LoadedModel, trap: LoadedMo
         complete(draw_network(trap, tmp_path, {}, PARAMS, targets=[0]))
 
 
+def test_another_page_is_not_written_over(cifar: LoadedModel, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(BadInput, match="holds a page that is not of filter pictures"):
+        complete(draw_network(cifar, tmp_path, {"conv1": (0,)}, PARAMS))
+    assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["index.html"]
+    assert (tmp_path / "index.html").read_text() == "mine"
+
+
 def test_a_damaged_note_of_the_settings_is_refused(cifar: LoadedModel, tmp_path: Path) -> None:
     (tmp_path / "drawing.json").write_text("[")
     with pytest.raises(BadInput, match="choose another folder"):
@@ -290,6 +298,8 @@ def test_a_damaged_note_of_the_settings_is_refused(cifar: LoadedModel, tmp_path:
 def test_what_does_not_exist_is_refused_before_anything_is_written(cifar: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="conv9"):
         complete(draw_network(cifar, tmp_path / "out", {"conv9": (0,)}, PARAMS))
+    with pytest.raises(UnknownName, match="99"):
+        complete(draw_network(cifar, tmp_path / "out", {"conv1": (0,)}, PARAMS, targets=[99]))
     assert not (tmp_path / "out").exists()
 
 

@@ -66,8 +66,9 @@ def draw_network(
     for info in layers.values():
         if info.layout == "other":
             raise BadInput(f'Layer "{info.name}" answers with shape {list(info.shape)}, which has no channels.')
+    classes = [model.target(int(target)) for target in targets]
     _claim(folder, model, params, source)
-    sheets = _sheets(model, folder, layers, channels, [model.target(int(target)) for target in targets], source)
+    sheets = _sheets(model, folder, layers, channels, classes, source)
     about = _about(model, params, source)
     natural = (yield from _natural(model, source, list(layers.values()))) if source is not None else {}
 
@@ -133,6 +134,8 @@ def _claim(folder: Path, model: LoadedModel, params: FilterParams, source: Pictu
             said = ", ".join(words.get(name, name.replace("_", " ")) for name in other)
             raise BadInput(f'"{folder}" holds filter pictures drawn with another {said}; choose another folder.')
         return
+    if (folder / "index.html").exists():
+        raise BadInput(f'"{folder}" holds a page that is not of filter pictures; choose another folder.')
     folder.mkdir(parents=True, exist_ok=True)
     store.write_whole(place, json.dumps(wanted, indent=2).encode())
 
