@@ -108,7 +108,7 @@ def save_heatmaps(options: argparse.Namespace) -> Answer:
                 "digest": image.digest,
                 "heatmap": f"{stem}.heatmap.npy",
                 "overlay": f"{stem}.overlay.png",
-                "layer": result.layer.name,
+                "layer": None if result.layer is None else result.layer.name,
                 "target": result.target,
                 "label": model.labels[result.target],
                 "score": json_number(result.score),

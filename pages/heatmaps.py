@@ -58,8 +58,9 @@ for name, value in (("method", key), ("aim", aim.key), ("signed", signed)):
     st.session_state[f"heatmaps.{name}.of"] = value
 st.caption(f"{method.about} {aim.about}")
 
+where = "on the pixels" if method.of_pixels else f"at {plain(layer.name)}"
 more = () if (aim, signed) == (SCORE, False) else (aim.key, signed)
-found = ("heatmap", model.digest, image.digest, key, layer.name, target, *more)
+found = ("heatmap", model.digest, image.digest, key, "" if method.of_pixels else layer.name, target, *more)
 
 
 def drawn() -> Job[Heatmap]:
@@ -87,12 +88,15 @@ def show(result: Heatmap) -> None:
             st.warning(result.says)
         row, column = divmod(int(result.values.argmax()), result.values.shape[1])
         st.markdown(
-            f"Strongest at row {row + 1}, column {column + 1} of {layer.rows} × {layer.columns} places; "
+            f"Strongest at row {row + 1}, column {column + 1} of {result.values.shape[0]} × "
+            f"{result.values.shape[1]} places; "
             f"{(result.values > 0).mean():.0%} of the places speak for the class"
             + (f", {(result.values < 0).mean():.0%} against it." if signed else ".")
         )
         st.caption(f"{method.title}: {plain(method.source)}.")
-        if layer.name == model.default_layer.name:
+        if method.of_pixels:
+            st.caption("It looks at the pixels; the layer plays no part in it.")
+        elif layer.name == model.default_layer.name:
             st.caption(f"{plain(layer.name)} is the last layer that still has places: the usual choice.")
         download_values(
             "Download values (.npy)",
@@ -117,7 +121,7 @@ def show(result: Heatmap) -> None:
     with middle:
         picture(
             overlay(seen, result.values, scale, colours, opacity),
-            f"{method.title} for {plain(model.labels[target])} at {plain(layer.name)}",
+            f"{method.title} for {plain(model.labels[target])} {where}",
             f"Heatmap of the places that spoke for {model.labels[target]}",
         )
         scale_bar(scale, colours, f"{method.unit or aim.title}, raw values")
@@ -125,5 +129,5 @@ def show(result: Heatmap) -> None:
 
 if not method.slow:
     show(RESULTS.get_or_make(found, lambda: complete(drawn())))
-elif (finished := result_of("heatmap", found, f"{method.title} at {plain(layer.name)}", drawn)) is not None:
+elif (finished := result_of("heatmap", found, f"{method.title} {where}", drawn)) is not None:
     show(finished)

@@ -15,11 +15,17 @@ from interpret.heatmaps.eigen_cam import eigen_cam
 from interpret.heatmaps.finer_cam import finer_cam
 from interpret.heatmaps.grad_cam import grad_cam
 from interpret.heatmaps.grad_cam_plus_plus import grad_cam_plus_plus
+from interpret.heatmaps.guided_backprop import guided_backprop
+from interpret.heatmaps.guided_grad_cam import guided_grad_cam
 from interpret.heatmaps.hires_cam import hires_cam
+from interpret.heatmaps.integrated_gradients import integrated_gradients
 from interpret.heatmaps.layer_cam import layer_cam
+from interpret.heatmaps.occlusion import occlusion
 from interpret.heatmaps.question import AIMS, SCORE, Maps, Question, at_once
 from interpret.heatmaps.random_cam import random_cam
+from interpret.heatmaps.rise import rise
 from interpret.heatmaps.score_cam import score_cam
+from interpret.heatmaps.smoothgrad import smoothgrad
 from interpret.heatmaps.xgrad_cam import xgrad_cam
 from interpret.images import InputImage
 from interpret.jobs import Job, complete
@@ -39,6 +45,7 @@ class HeatmapMethod:
         of_a_class: whether the map depends on the class.
         slow: whether it needs many passes.
         unit: of its values; "" where they are in units of the aim.
+        of_pixels: whether it looks at the pixels, so that no layer plays a part in it.
     """
 
     key: str
@@ -49,6 +56,7 @@ class HeatmapMethod:
     of_a_class: bool = True
     slow: bool = False
     unit: str = ""
+    of_pixels: bool = False
 
 
 METHODS: tuple[HeatmapMethod, ...] = (
@@ -116,6 +124,60 @@ METHODS: tuple[HeatmapMethod, ...] = (
         unit="weighted activation",
     ),
     HeatmapMethod(
+        "occlusion",
+        "Occlusion",
+        "Zeiler and Fergus 2014, arXiv 1311.2901",
+        "What the class loses when a grey square covers a place: simple, and coarse.",
+        occlusion,
+        slow=True,
+        of_pixels=True,
+    ),
+    HeatmapMethod(
+        "rise",
+        "RISE",
+        "Petsiuk et al. 2018, arXiv 1806.07421",
+        "Random masks weighted by what the class is given through each: nothing about the inside is assumed.",
+        rise,
+        slow=True,
+        of_pixels=True,
+    ),
+    HeatmapMethod(
+        "integrated-gradients",
+        "Integrated Gradients",
+        "Sundararajan et al. 2017, arXiv 1703.01365",
+        "What each pixel adds on the way from a grey picture to this one: all of them sum to the gain.",
+        integrated_gradients,
+        slow=True,
+        of_pixels=True,
+    ),
+    HeatmapMethod(
+        "smoothgrad",
+        "SmoothGrad",
+        "Smilkov et al. 2017, arXiv 1706.03825",
+        "How much the class hangs on each pixel, averaged over noisy copies; it cannot tell for from against.",
+        smoothgrad,
+        slow=True,
+        unit="size of the gradient",
+        of_pixels=True,
+    ),
+    HeatmapMethod(
+        "guided-backprop",
+        "Guided backprop",
+        "Springenberg et al. 2015, arXiv 1412.6806",
+        "Sharp lines, but it fails sanity checks: it draws edges whatever the network learned (Adebayo et al. 2018).",
+        at_once(guided_backprop),
+        unit="guided gradient",
+        of_pixels=True,
+    ),
+    HeatmapMethod(
+        "guided-grad-cam",
+        "Guided Grad-CAM",
+        "Selvaraju et al. 2017, arXiv 1610.02391",
+        "Guided backprop where Grad-CAM lies; it fails the same sanity checks (Adebayo et al. 2018).",
+        at_once(guided_grad_cam),
+        unit="guided gradient × Grad-CAM",
+    ),
+    HeatmapMethod(
         "eigen-cam",
         "Eigen-CAM",
         "Muhammad and Yeasin 2020, arXiv 2008.00299",
@@ -142,10 +204,10 @@ class Heatmap:
     """Which places of a picture spoke for a class.
 
     Attributes:
-        values: float32 [rows, columns] of the layer, raw and read-only, in the method's unit; below zero where places
-            spoke against, if that was asked for.
+        values: float32 [rows, columns] of the layer, or as fine as the method is where it looks at pixels; raw and
+            read-only, in the method's unit; below zero where places spoke against, if that was asked for.
         method: key of the method.
-        layer: where it was computed.
+        layer: where it was computed; None where no layer plays a part.
         target: class index; `score` and `probability` are the network's for it.
         image_digest: which picture.
         aim: key of what of the class it is for.
@@ -153,7 +215,7 @@ class Heatmap:
 
     values: NDArray[np.float32]
     method: str
-    layer: LayerInfo
+    layer: LayerInfo | None
     target: int
     score: float
     probability: float
@@ -167,9 +229,9 @@ class Heatmap:
             return "This map holds values that are not numbers: the network overflowed on this picture."
         if self.values.max() <= 0:
             all_zero = "" if self.values.any() else ": the map is zero everywhere"
-            return f"No place of this layer speaks for this class{all_zero}."
+            return f"No place speaks for this class{all_zero}."
         if np.ptp(self.values) < 1e-6 * abs(float(self.values.max())):
-            return "The map is flat: every place of this layer speaks for the class alike."
+            return "The map is flat: every place speaks for the class alike."
         return ""
 
 
@@ -236,4 +298,5 @@ def heatmap_job(
     values = values.copy() if signed else np.maximum(values, 0)
     values.flags.writeable = False
     probability = float(scores[0].softmax(0)[index])
-    return Heatmap(values, method, info, index, float(scores[0, index]), probability, image.digest, aim)
+    where = None if known[method].of_pixels else info
+    return Heatmap(values, method, where, index, float(scores[0, index]), probability, image.digest, aim)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,12 @@ from interpret.model import LoadedModel
 from tests.conftest import TrapNetwork, convnext, look_into, noise_picture, nothing_left_behind
 
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.key)
+rise_module = import_module("interpret.heatmaps.rise")
+
+
+@pytest.fixture(autouse=True)
+def few_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rise_module, "MASKS", 128)
 
 
 def asked(
@@ -50,10 +57,13 @@ def test_maps_are_raw_of_the_layers_size_and_repeatable(trap: LoadedModel, metho
         first = heatmap(trap, image, method=method.key, layer=layer.name, target=2)
         again = heatmap(trap, image, method=method.key, layer=layer.name, target=2)
         assert isinstance(first, Heatmap)
-        assert first.values.shape == (layer.rows, layer.columns) and first.values.dtype == np.float32
+        finer = method.of_pixels or method.key == "guided-grad-cam"
+        assert first.values.shape == ((12, 12) if finer else (layer.rows, layer.columns))
+        assert first.values.dtype == np.float32
         assert np.isfinite(first.values).all()
         np.testing.assert_allclose(first.values, again.values, atol=1e-6, rtol=1e-5)
-        assert (first.layer, first.method, first.target, first.image_digest) == (layer, method.key, 2, image.digest)
+        assert first.layer == (None if method.of_pixels else layer)
+        assert (first.method, first.target, first.image_digest) == (method.key, 2, image.digest)
         with pytest.raises(ValueError, match="read-only"):
             first.values[0, 0] = 1
 
@@ -67,7 +77,7 @@ def test_maps_depend_on_picture_class_and_layer(trap: LoadedModel, method: Heatm
     speaking = next(target for target in range(5) if values(1, target, "conv2").any())
     base = values(1, speaking, "conv2")
     assert not np.allclose(base, values(2, speaking, "conv2"))
-    assert not np.allclose(base, values(1, speaking, "relu:1"))
+    assert np.allclose(base, values(1, speaking, "relu:1")) == method.of_pixels
     assert any(not np.allclose(base, values(1, target, "conv2")) for target in range(5)) == method.of_a_class
 
 
@@ -97,7 +107,7 @@ def test_scores_and_probabilities_are_the_networks(cifar: LoadedModel, method: H
         assert found.target == index
         assert found.score == pytest.approx(float(prediction.scores[index]), abs=1e-3)
         assert found.probability == pytest.approx(float(prediction.probabilities[index]), abs=1e-4)
-        assert found.layer == cifar.default_layer
+        assert found.layer == (None if method.of_pixels else cifar.default_layer)
 
 
 @each_method
@@ -137,7 +147,9 @@ def test_layers_with_channels_last_work_too(method: HeatmapMethod) -> None:
     assert inside.layout == "channels last" and (inside.rows, inside.columns) == (4, 4)
     batch = torch.randn(1, 3, 64, 80, generator=torch.Generator().manual_seed(0))
     maps, _ = asked(method, model, batch, inside, torch.tensor([1]))
-    assert maps.shape == (1, 4, 5) and torch.isfinite(maps).all()
+    finer = method.of_pixels or method.key == "guided-grad-cam"
+    assert maps.shape == ((1, 11, 14) if method.key == "occlusion" else (1, 64, 80) if finer else (1, 4, 5))
+    assert torch.isfinite(maps).all()
 
 
 def test_unknown_methods() -> None:

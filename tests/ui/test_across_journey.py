@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,26 @@ def app(home: Path) -> Iterator[RunningApp]:
         yield running
 
 
-def drawn(page: Any, layer: str, name: str) -> list[int]:
-    """The channels of a layer's row, once it is drawn, in the order in which they stand."""
+def drawn(page: Any, layer: str, name: str, count: int = 0) -> list[int]:
+    """The channels of a layer's row, once it is drawn and stays as it is, in the order in which they stand.
+
+    Args:
+        page: where.
+        layer, name: whose row, of which checkpoint.
+        count: how many are waited for; any number if 0.
+    """
     row = page.locator(f'img[alt^="Channel"][alt$="of {layer}, {name}"]')
-    row.first.wait_for(timeout=2 * WAIT)
-    settle(page)
-    return [int(re.findall(r"\d+", image.get_attribute("alt"))[0]) for image in row.all()]
+    before: list[str] = []
+    deadline = time.monotonic() + 2 * WAIT / 1000
+    while time.monotonic() < deadline:
+        row.first.wait_for(timeout=2 * WAIT)
+        settle(page)
+        now = row.evaluate_all("images => images.map(image => image.alt)")
+        if now and now == before and len(now) in (count or len(now),):
+            break
+        before = now
+        page.wait_for_timeout(300)
+    return [int(re.findall(r"\d+", alt)[0]) for alt in now]
 
 
 def cell(page: Any, alt: str) -> Any:
@@ -179,16 +194,16 @@ def test_layers_and_count_survive_a_reload(app: RunningApp, page: Any) -> None:
         page.get_by_role("button", name=f"Remove {option}").or_(page.get_by_label(f"Remove {option}")).first.click()
         settle(page)
     pick(page, "Channels in a row", "8")
-    assert len(drawn(page, "layer1.2", CLEAN.name)) == 8
+    assert len(drawn(page, "layer1.2", CLEAN.name, 8)) == 8
     page.wait_for_url(re.compile("rows="), timeout=WAIT)
     assert asked(page)["rows"] == "8,layer1.2"
     page.reload()
-    assert len(drawn(page, "layer1.2", CLEAN.name)) == 8
+    assert len(drawn(page, "layer1.2", CLEAN.name, 8)) == 8
     assert page.locator('img[alt^="Channel"]').count() == 8
     page.get_by_text("One layer", exact=True).first.click()
     page.wait_for_url(lambda url: "view=" not in url, timeout=WAIT)
     page.get_by_text("Across layers", exact=True).first.click()
-    assert len(drawn(page, "layer1.2", CLEAN.name)) == 8
+    assert len(drawn(page, "layer1.2", CLEAN.name, 8)) == 8
     assert page.locator('img[alt^="Channel"]').count() == 8
 
 
