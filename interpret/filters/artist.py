@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
 from interpret.work import multiplications
 
+T = TypeVar("T")
 REDIRECTED_STEPS = 16
 """In so many first steps gradients find their way past shut rectifiers (Lucid)."""
 REDRAWS, MOST_CONTRAST = 16, 64.0
@@ -96,14 +98,10 @@ class Artist:
 
     def advance(self, state: Ascent, step: int, begin: int) -> int:
         """A step for as many pictures from `begin` on as share a pass; how many."""
-        while True:
-            own = self._part(begin, state)
-            numbers = range(own.start, own.stop)
-            try:
-                gradient, *pixels = self._gradient(state.values[own], step, numbers)
-                break
-            except RuntimeError as error:
-                self._chunk = self.model.runtime.smaller_chunk(self._chunk, error)
+        numbers, (gradient, *pixels) = self._fitting(
+            begin, state, lambda numbers: self._gradient(state.values[numbers.start : numbers.stop], step, numbers)
+        )
+        own = slice(numbers.start, numbers.stop)
         self._redraw_the_dead(state, gradient, step, numbers)
         rate = self.params.learning_rate or self.canvas.rate
         self.canvas.rule(state.values[own], gradient, state.mean[own], state.square[own], step + 1, rate)
@@ -121,7 +119,16 @@ class Artist:
             state.values[number] = self.canvas.stronger(again, min(2.0 ** (turn + 1), MOST_CONTRAST))[0]
             state.mean[number] = state.square[number] = 0
 
-    def _part(self, begin: int, state: Ascent) -> slice:
+    def _fitting(self, begin: int, state: Ascent, work: Callable[[range], T]) -> tuple[range, T]:
+        """As many pictures from `begin` on as memory allows to share a pass, and what comes of them."""
+        while True:
+            numbers = self._part(begin, state)
+            try:
+                return numbers, work(numbers)
+            except RuntimeError as error:
+                self._chunk = self.model.runtime.smaller_chunk(self._chunk, error)
+
+    def _part(self, begin: int, state: Ascent) -> range:
         group = self.objective.group
         if not self._chunk:
             rows, columns = self.canvas.still(self.canvas.drawn(state.values[:1])).shape[2:]
@@ -133,7 +140,7 @@ class Artist:
                     1  # its views fill a pass, and rounding, which MACO's long steps amplify, is the same beside others
                 )
             self._chunk = max(1, views // self.canvas.views)
-        return slice(begin, min(len(state.values), begin + max(group, self._chunk // group * group)))
+        return range(begin, min(len(state.values), begin + max(group, self._chunk // group * group)))
 
     def _gradient(self, values: torch.Tensor, step: int, numbers: range) -> tuple[torch.Tensor, ...]:
         """Of the loss by the values, and by the pictures [n, planes, height, width] where they are transparent."""
@@ -171,11 +178,14 @@ class Artist:
 
     def measure(self, state: Ascent, begin: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
         """What is reached by finished pictures from `begin` on, as many as share a pass, by the network as loaded."""
-        own = self._part(begin, state)
         reported = self.objective.reported or self.objective.value
-        with torch.no_grad():
-            still = self.canvas.still(self.canvas.shown(state.values[own]))
-            return reported(self._answers(self.model, still, range(own.start, own.stop), False)).cpu().numpy()
+
+        def values(numbers: range) -> torch.Tensor:
+            with torch.no_grad():
+                still = self.canvas.still(self.canvas.shown(state.values[numbers.start : numbers.stop]))
+                return reported(self._answers(self.model, still, numbers, False))
+
+        return self._fitting(begin, state, values)[1].cpu().numpy()
 
     def drawing(self, state: Ascent, steps: int) -> Drawing:
         """What is there after so many steps."""

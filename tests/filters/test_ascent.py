@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -265,6 +266,23 @@ def test_channels_that_redirecting_cannot_wake_begin_anew(monkeypatch: pytest.Mo
     assert (found.reached > 0).all() and found.planes.std((1, 2, 3)).max() < 0.3, "noise of full contrast"
     monkeypatch.setattr("interpret.filters.artist.REDRAWS", 0)
     assert (drawn(model, "layer3", channels, steps=40).reached == 0).any()
+
+
+def test_what_is_reached_is_measured_in_smaller_passes_where_memory_is_short(
+    trap: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, trace, refused = drawn(trap, "conv2", (0, 1, 2), steps=2), LoadedModel.trace, []
+
+    def narrow(self: LoadedModel, batch: torch.Tensor, *rest: Any, **options: Any) -> Any:
+        if self is trap and len(batch) > 1:  # ascents run on a folded copy
+            refused.append(len(batch))
+            raise torch.OutOfMemoryError("out of memory")
+        return trace(self, batch, *rest, **options)
+
+    monkeypatch.setattr(LoadedModel, "trace", narrow)
+    found = drawn(trap, "conv2", (0, 1, 2), steps=2)
+    assert refused
+    np.testing.assert_allclose(found.reached, expected.reached, rtol=1e-4)
 
 
 # ---- bfloat16 -----------------------------------------------------------------------------------------------------

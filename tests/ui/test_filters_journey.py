@@ -185,7 +185,7 @@ def test_maco_lies_over_grey(app: RunningApp, page: Any) -> None:
 
 def test_a_layer_of_64_channels_and_several_starts_in_the_dark(app: RunningApp, browser: Any) -> None:
     with chromium_page(browser, color_scheme="dark") as page:
-        open_app(page, f"{app.url}/{FILTERS}&layer=layer3&drawing=which=all,steps=32&channel=63")
+        open_app(page, f"{app.url}/{FILTERS}&layer=layer3&drawing=which=all,steps=16&channel=63")
         page.locator(f'img[alt="{LARGE} channel 63 of layer3"]').wait_for(timeout=2 * WAIT)
         assert page.locator('img[alt^="Channel "]').count() == 64
         open_app(page, f"{app.url}/{FILTERS}&layer=layer1&drawing=which=first-4,steps=32,starts=3,direction=negative")

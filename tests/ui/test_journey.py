@@ -168,8 +168,9 @@ def test_a_job_goes_on_while_its_user_reads_another_page(app: RunningApp, page: 
 
 def test_a_deep_link_shows_the_same_screen_again(app: RunningApp, browser: Any, page: Any) -> None:
     open_app(page, f"{app.url}/activation-maps?checkpoint=bundled/shapes-shortcut.safetensors&layer=layer2.1")
-    grid = page.locator(".scroller")
+    grid = page.locator('.loupe[data-state="ready"] .scroller')
     grid.wait_for(timeout=WAIT)
+    settle(page)  # a click on a grid that is about to be drawn anew is lost
     grid.click(position={"x": 130, "y": 20})
     page.wait_for_url(re.compile(r"channel=[1-9]"), timeout=WAIT)
     settle(page)
