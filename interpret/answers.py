@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,9 +33,15 @@ class Tape:
             of: any tensor computed from this tape; it is summed.
             at: name of a layer kept by `trace`.
         """
+        return self.gradients(of, [at])[0]
+
+    def gradients(self, of: torch.Tensor, at: Sequence[str]) -> tuple[torch.Tensor, ...]:
+        """The same with respect to the outputs of several layers, on one way back; 0 where they play no part."""
         with torch.enable_grad():  # the sum belongs to the graph whatever the caller's mode is
-            (gradient,) = torch.autograd.grad(of.sum(), self.outputs[at], retain_graph=True)
-        return gradient
+            if not of.requires_grad:
+                return tuple(torch.zeros_like(self.outputs[name]) for name in at)
+            leaves = [self.outputs[name] for name in at]
+            return torch.autograd.grad(of.sum(), leaves, retain_graph=True, materialize_grads=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -146,7 +146,18 @@ class LoadedModel:
         spatial = [layer for layer in self.layers if layer.is_spatial]
         if not spatial:
             raise BadInput(f"{self.architecture.title} has no layer with rows and columns.")
+        if len(self.outputs) > 1:
+            spatial = self._that_reach_the_scores(spatial) or spatial
         return next((layer for layer in reversed(spatial) if not layer.pooled), spatial[-1])
+
+    def _that_reach_the_scores(self, layers: Sequence[LayerInfo]) -> list[LayerInfo]:
+        """Those the class scores are computed from, where a network also answers other things."""
+        names = [layer.name for layer in layers]
+        tape = self.trace(torch.zeros(1, self.preprocess.channels, *self.preprocess.size), names)
+        if tape.scores is None or not tape.scores.requires_grad:
+            return []
+        found = torch.autograd.grad(tape.scores.sum(), [tape[name] for name in names], allow_unused=True)
+        return [layer for layer, gradient in zip(layers, found, strict=True) if gradient is not None]
 
     def target(self, target: int | str) -> int:
         """A class index from an index or from a label (upper or lower case alike).
@@ -189,6 +200,27 @@ class LoadedModel:
             head=looked.head,
             _rewritten=looked.rewritten,
         )
+
+    def with_head(self, name: str) -> LoadedModel:
+        """The same network explained by another of its `outputs`; the weights are shared.
+
+        The score of a class is then what that output says of it, or, where it says it of every place of a map, the
+        mean over the places. Where it has another number of classes than there are names, they are numbered.
+
+        Raises:
+            UnknownName: no such output.
+        """
+        names = [output.name for output in self.outputs if output.shape]
+        if name not in names:
+            raise unknown("Output", name, self.architecture.title, names)
+        head = [output.name for output in self.outputs].index(name)
+        if head == self.head:
+            return self
+        count = self.outputs[head].shape[0]
+        labels = self.labels if count == len(self.labels) else tuple(f"{name} {index}" for index in range(count))
+        identity = f"{self._identity} head {name}"
+        digest = digest_of(identity, self.preprocess)
+        return replace(self, head=head, labels=labels, digest=digest, _identity=identity)
 
     def observe(
         self,
@@ -271,28 +303,32 @@ class LoadedModel:
         private = replace(self, _network=folded(self._network, pairs))
         generator = torch.Generator().manual_seed(0)
         batch = torch.randn(1, self.preprocess.channels, *self.preprocess.size, generator=generator)
-        mine, its = (one.observe(batch, keep) for one in (self, private))
-        kept = [(mine[name], its[name]) for name in keep]
-        if mine.scores is not None and its.scores is not None:
-            kept.append((mine.scores, its.scores))
+        mine, its = (one.observe(batch, keep, until="scores") for one in (self, private))
+        assert mine.scores is not None and its.scores is not None
+        kept = [(mine.scores, its.scores), *((mine[name], its[name]) for name in keep)]
         if all((one - other).abs().max() <= 1e-4 * one.abs().max() for one, other in kept):
             return private
         return replace(self, _network=folded(self._network, ()))
 
-    def untrained(self, images: Sequence[InputImage], seed: int = 0) -> LoadedModel:
+    def untrained(
+        self, images: Sequence[InputImage], seed: int = 0, layers: Collection[str] | None = None
+    ) -> LoadedModel:
         """The same architecture with random weights, as a control for what training taught; see `reinitialised`.
 
         Args:
             images: a few pictures, two or more, whose statistics its BatchNorms take for the usual ones.
             seed: of the weights.
+            layers: names of the layers whose weights become random; all weights if None.
         """
         batch = torch.cat([self.preprocess.to_batch(image) for image in images]).to(self.runtime.device)
+        only = None if layers is None else sorted({self.layer(name).name.partition(":")[0] for name in layers})
         identity = f"{self._identity} untrained {seed} {' '.join(image.digest for image in images)}"
+        identity += "" if only is None else f" {' '.join(only)}"
         return replace(
             self,
             name=f"{self.name}, untrained",
             digest=digest_of(identity, self.preprocess),
-            _network=reinitialised(self._network, batch, seed),
+            _network=reinitialised(self._network, batch, seed, only),
             _identity=identity,
         )
 
@@ -339,7 +375,7 @@ class LoadedModel:
         scores: torch.Tensor | None = None
         with self.runtime.one_pass(), recording(record):
             try:
-                scores = _scores(self._network(batch), self.head)
+                scores = _scores(self._network(batch), self.head, len(self.labels))
             except Enough:
                 pass
         if record.rewritten():
@@ -364,9 +400,11 @@ def digest_of(identity: str, steps: Preprocess) -> str:
     return hashlib.sha256(f"{identity} {steps}".encode()).hexdigest()
 
 
-def _scores(output: Any, head: int) -> torch.Tensor:
+def _scores(output: Any, head: int, classes: int) -> torch.Tensor:
     scores = _named(output)[head][1]
-    return scores.flatten(1) if scores.ndim > 2 else scores
+    if scores.ndim > 2:
+        return scores.flatten(1) if scores[0].numel() == classes else scores.flatten(2).mean(2)
+    return scores
 
 
 def _named(output: Any, name: str = "") -> list[tuple[str, torch.Tensor]]:

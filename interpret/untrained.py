@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d)
 
 
-def reinitialised(network: nn.Module, batch: torch.Tensor, seed: int) -> nn.Module:
+def reinitialised(network: nn.Module, batch: torch.Tensor, seed: int, only: Collection[str] | None = None) -> nn.Module:
     """A private copy with random weights, so set up that signals neither vanish nor explode.
 
     Kernels and matrices are drawn from a normal distribution with variance 2 / (inputs of one output), biases are 0,
@@ -22,13 +23,18 @@ def reinitialised(network: nn.Module, batch: torch.Tensor, seed: int) -> nn.Modu
         network: in eval mode.
         batch: pictures as the network gets them [n, channels, height, width].
         seed: of the weights.
+        only: names of the modules that forget what they learned; all of them if None. The others' numbers are shared
+            with the network, which nobody changes.
 
     Source: He et al. 2015, "Delving Deep into Rectifiers", equation 10, arXiv 1502.01852.
     """
-    private: nn.Module = copy.deepcopy(network)
+    kept = [module for name, module in network.named_modules() if only is not None and name not in only]
+    shared = [each for one in kept for each in (*one.parameters(recurse=False), *one.buffers(recurse=False))]
+    private: nn.Module = copy.deepcopy(network, {id(each): each for each in shared})
     generator = torch.Generator().manual_seed(seed)
+    forgetting = [module for name, module in private.named_modules() if only is None or name in only]
     with torch.no_grad():
-        for module in private.modules():
+        for module in forgetting:
             for name, values in module.named_parameters(recurse=False):
                 if values.ndim > 1 and (values[0].numel() > 1 or name == "weight"):
                     deviation = (2 / values[0].numel()) ** 0.5
@@ -37,7 +43,7 @@ def reinitialised(network: nn.Module, batch: torch.Tensor, seed: int) -> nn.Modu
                     values.zero_()
                 elif isinstance(module, _NORMS):
                     values.fill_(1)
-        norms: list[Any] = [m for m in private.modules() if getattr(m, "running_mean", None) is not None]
+        norms: list[Any] = [m for m in forgetting if getattr(m, "running_mean", None) is not None]
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from interpret.heatmaps.behind import TOGETHER, scores_behind
-from interpret.heatmaps.question import Maps, Question
+from interpret.heatmaps.behind import scores_behind, together
+from interpret.heatmaps.question import Maps, Question, seen
 from interpret.jobs import Job, Progress
 
 
@@ -25,22 +25,24 @@ def ablation_cam(question: Question) -> Job[Maps]:
     Differs: divided by the size of the aim, so that a negative score does not turn for into against.
     """
     model, layer = question.model, question.layer
-    tape = model.observe(question.batch, [layer.name], until="scores")
-    assert tape.scores is not None
-    maps, classes = layer.channels_first(tape[layer.name]).float(), question.classes(tape.scores)
-    aims = question.aim.value(tape.scores, classes)
+    found = seen(question)
+    maps, classes = found.activation, question.classes(found.scores)
     weights = torch.zeros(maps.shape[:2], device=maps.device)
+    fast, at_once = model.folded([layer.name]), together(model, layer)
     for index, picture in enumerate(torch.split(question.batch, 1)):
-        for first in range(0, layer.channels, TOGETHER):
-            numbers = range(first, min(first + TOGETHER, layer.channels))
-            scores = scores_behind(model, picture, layer.name, _without(numbers, layer.layout), len(numbers))
-            without = question.aim.value(scores, classes[index].expand(len(numbers)))
-            weights[index, numbers.start : numbers.stop] = (aims[index] - without) / aims[index].abs().clamp_min(1e-12)
+        whole = fast.observe(picture).scores
+        assert whole is not None
+        aim = question.value(whole, classes[index : index + 1])
+        for first in range(0, layer.channels, at_once):
+            numbers = range(first, min(first + at_once, layer.channels))
+            scores = scores_behind(fast, picture, layer.name, _without(numbers, layer.layout), len(numbers))
+            without = question.value(scores, classes[index].expand(len(numbers)))
+            weights[index, numbers.start : numbers.stop] = (aim - without) / aim.abs().clamp_min(1e-12)
             done = index * layer.channels + numbers.stop
             yield Progress(
                 done, len(maps) * layer.channels, f"{numbers.stop:,} of {layer.channels:,} channels left out"
             )
-    return torch.einsum("nk,nkij->nij", weights, maps), tape.scores
+    return torch.einsum("nk,nkij->nij", weights, maps), found.scores
 
 
 def _without(numbers: range, layout: str) -> Callable[[torch.Tensor], torch.Tensor]:

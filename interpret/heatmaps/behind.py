@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 
+from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
 
-TOGETHER = 32
-"""Variants that share a pass."""
+MULTIPLY_ADDS, NUMBERS, FEWEST = 16_000_000_000, 16_000_000, 8
+"""What the variants of a pass may cost behind the layer, and how many numbers they may hold there."""
+
+
+def together(model: LoadedModel, layer: LayerInfo) -> int:
+    """How many variants share a pass: many where little lies behind the layer, as each pass begins with the picture."""
+    behind = model.layers[model.layers.index(layer) + 1 :]
+    cost = sum(later.multiply_adds for later in behind if later.inputs)
+    return max(FEWEST, min(MULTIPLY_ADDS // max(1, cost), NUMBERS // math.prod(layer.shape)))
 
 
 def scores_behind(

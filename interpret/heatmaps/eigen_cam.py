@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from interpret.heatmaps.question import Maps, Question
+from interpret.heatmaps.question import Maps, Question, seen
 
 
 def eigen_cam(question: Question) -> Maps:
@@ -17,14 +17,13 @@ def eigen_cam(question: Question) -> Maps:
     Source: Muhammad and Yeasin 2020, "Eigen-CAM", arXiv 2008.00299; centred as in pytorch-grad-cam.
     Differs: a singular vector's sign is arbitrary; here the map is positive where the layer answers most.
     """
-    tape = question.model.observe(question.batch, [question.layer.name], until="scores")
-    assert tape.scores is not None
-    maps = question.layer.channels_first(tape[question.layer.name]).float()
+    found = seen(question)
+    maps = found.activation
     places = maps.flatten(2).transpose(1, 2)
     centred = places - places.mean(1, keepdim=True)
     _, _, vectors = torch.linalg.svd(centred, full_matrices=False)
-    found = (centred @ vectors[:, 0, :, None])[..., 0]
+    component = (centred @ vectors[:, 0, :, None])[..., 0]
     strength = places.norm(dim=2)
-    along = ((strength - strength.mean(1, keepdim=True)) * found).sum(1, keepdim=True)
-    found = torch.where(along < 0, -found, found)
-    return found.view(-1, *maps.shape[2:]), tape.scores
+    along = ((strength - strength.mean(1, keepdim=True)) * component).sum(1, keepdim=True)
+    component = torch.where(along < 0, -component, component)
+    return component.view(-1, *maps.shape[2:]), found.scores

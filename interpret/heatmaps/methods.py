@@ -1,15 +1,10 @@
-"""The methods there are, and the one call that runs them."""
+"""The methods there are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from interpret.errors import BadInput, unknown
 from interpret.heatmaps.ablation_cam import ablation_cam
 from interpret.heatmaps.eigen_cam import eigen_cam
 from interpret.heatmaps.finer_cam import finer_cam
@@ -21,16 +16,13 @@ from interpret.heatmaps.hires_cam import hires_cam
 from interpret.heatmaps.integrated_gradients import integrated_gradients
 from interpret.heatmaps.layer_cam import layer_cam
 from interpret.heatmaps.occlusion import occlusion
-from interpret.heatmaps.question import AIMS, SCORE, Maps, Question, at_once
+from interpret.heatmaps.question import Maps, Question, at_once
 from interpret.heatmaps.random_cam import random_cam
 from interpret.heatmaps.rise import rise
 from interpret.heatmaps.score_cam import score_cam
 from interpret.heatmaps.smoothgrad import smoothgrad
 from interpret.heatmaps.xgrad_cam import xgrad_cam
-from interpret.images import InputImage
-from interpret.jobs import Job, complete
-from interpret.layers import LayerInfo
-from interpret.model import LoadedModel
+from interpret.jobs import Job
 
 
 @dataclass(frozen=True)
@@ -46,6 +38,7 @@ class HeatmapMethod:
         slow: whether it needs many passes.
         unit: of its values; "" where they are in units of the aim.
         of_pixels: whether it looks at the pixels, so that no layer plays a part in it.
+        warning: what is known to speak against it, in a sentence for people; "" where nothing is.
     """
 
     key: str
@@ -57,7 +50,13 @@ class HeatmapMethod:
     slow: bool = False
     unit: str = ""
     of_pixels: bool = False
+    warning: str = ""
 
+
+FAILS = (
+    "It fails sanity checks: it draws the picture's edges whatever the network has learned (Adebayo et al. 2018, arXiv "
+    "1810.03292). Do not take it for evidence."
+)
 
 METHODS: tuple[HeatmapMethod, ...] = (
     HeatmapMethod(
@@ -149,6 +148,8 @@ METHODS: tuple[HeatmapMethod, ...] = (
         integrated_gradients,
         slow=True,
         of_pixels=True,
+        warning="It multiplies the gradient by the picture: the picture's outlines show even where the network has "
+        "learned nothing (Adebayo et al. 2018, arXiv 1810.03292).",
     ),
     HeatmapMethod(
         "smoothgrad",
@@ -164,18 +165,20 @@ METHODS: tuple[HeatmapMethod, ...] = (
         "guided-backprop",
         "Guided backprop",
         "Springenberg et al. 2015, arXiv 1412.6806",
-        "Sharp lines, but it fails sanity checks: it draws edges whatever the network learned (Adebayo et al. 2018).",
+        "The gradient by the pixels, of which every ReLU lets only what is positive through: sharp lines.",
         at_once(guided_backprop),
         unit="guided gradient",
         of_pixels=True,
+        warning=FAILS,
     ),
     HeatmapMethod(
         "guided-grad-cam",
         "Guided Grad-CAM",
         "Selvaraju et al. 2017, arXiv 1610.02391",
-        "Guided backprop where Grad-CAM lies; it fails the same sanity checks (Adebayo et al. 2018).",
+        "Guided backprop where Grad-CAM lies: sharp lines at the places of the class.",
         at_once(guided_grad_cam),
         unit="guided gradient × Grad-CAM",
+        warning=FAILS,
     ),
     HeatmapMethod(
         "eigen-cam",
@@ -197,106 +200,3 @@ METHODS: tuple[HeatmapMethod, ...] = (
     ),
 )
 DEFAULT_METHOD = METHODS[0].key
-
-
-@dataclass(frozen=True, eq=False)
-class Heatmap:
-    """Which places of a picture spoke for a class.
-
-    Attributes:
-        values: float32 [rows, columns] of the layer, or as fine as the method is where it looks at pixels; raw and
-            read-only, in the method's unit; below zero where places spoke against, if that was asked for.
-        method: key of the method.
-        layer: where it was computed; None where no layer plays a part.
-        target: class index; `score` and `probability` are the network's for it.
-        image_digest: which picture.
-        aim: key of what of the class it is for.
-    """
-
-    values: NDArray[np.float32]
-    method: str
-    layer: LayerInfo | None
-    target: int
-    score: float
-    probability: float
-    image_digest: str
-    aim: str = SCORE.key
-
-    @property
-    def says(self) -> str:
-        """What is peculiar about this map, as a sentence; "" when nothing is."""
-        if not np.isfinite(self.values).all():
-            return "This map holds values that are not numbers: the network overflowed on this picture."
-        if self.values.max() <= 0:
-            all_zero = "" if self.values.any() else ": the map is zero everywhere"
-            return f"No place speaks for this class{all_zero}."
-        if np.ptp(self.values) < 1e-6 * abs(float(self.values.max())):
-            return "The map is flat: every place speaks for the class alike."
-        return ""
-
-
-def heatmap(
-    model: LoadedModel,
-    image: InputImage,
-    *,
-    method: str = DEFAULT_METHOD,
-    layer: str | None = None,
-    target: int | str | None = None,
-    aim: str = SCORE.key,
-    signed: bool = False,
-    seed: int = 0,
-) -> Heatmap:
-    """The heatmap of one picture for one class; see `heatmap_job`, whose arguments and errors it has."""
-    return complete(
-        heatmap_job(model, image, method=method, layer=layer, target=target, aim=aim, signed=signed, seed=seed)
-    )
-
-
-def heatmap_job(
-    model: LoadedModel,
-    image: InputImage,
-    *,
-    method: str = DEFAULT_METHOD,
-    layer: str | None = None,
-    target: int | str | None = None,
-    aim: str = SCORE.key,
-    signed: bool = False,
-    seed: int = 0,
-) -> Job[Heatmap]:
-    """The heatmap of one picture for one class.
-
-    Args:
-        model: the network.
-        image: the picture.
-        method: a key of METHODS.
-        layer: name of a spatial layer; the last one before pooling if None.
-        target: class index or label; the predicted class if None.
-        aim: a key of AIMS: what of the class is explained.
-        signed: keep what speaks against the class, below zero, which the papers cut off.
-        seed: of methods that draw lots.
-
-    Yields:
-        Progress, for methods of many passes.
-
-    Raises:
-        UnknownName: no such method, layer, class or aim.
-        BadInput: the layer has no places.
-    """
-    known, aims = {known.key: known for known in METHODS}, {aim.key: aim for aim in AIMS}
-    if method not in known:
-        raise unknown("Method", method, "the heatmap methods", known)
-    if aim not in aims:
-        raise unknown("Aim", aim, "what a heatmap can be for", aims)
-    info = model.layer(layer) if layer else model.default_layer
-    if not info.is_spatial:
-        raise BadInput(f'Layer "{info.name}" has no rows and columns, so no heatmap. Use "{model.default_layer.name}".')
-    targets = None if target is None else torch.tensor([model.target(target)])
-    question = Question(model, model.preprocess.to_batch(image), info, targets, aims[aim], seed)
-    maps, scores = yield from known[method].job(question)
-    index = int(scores[0].argmax()) if targets is None else int(targets[0])
-    values = maps[0].detach().float().cpu().numpy()
-    values = values.copy() if signed else np.maximum(values, 0)
-    values.flags.writeable = False
-    probability = float(scores[0].softmax(0)[index])
-    where = None if known[method].of_pixels else info
-    return Heatmap(values, method, where, index, float(scores[0, index]), probability, image.digest, aim)

@@ -8,8 +8,8 @@ from interpret.heatmaps.pixels import classes_and_scores
 from interpret.heatmaps.question import Maps, Question
 from interpret.jobs import Job, Progress
 
-ACROSS, TOGETHER = 14, 16
-"""Places of the covering square along the longer side."""
+ACROSS, TOGETHER = 14, 8
+"""Places of the covering square along the longer side; covered pictures that share a pass."""
 
 
 def occlusion(question: Question) -> Job[Maps]:
@@ -27,8 +27,7 @@ def occlusion(question: Question) -> Job[Maps]:
         arXiv 1311.2901.
     """
     classes, scores = classes_and_scores(question)
-    aims = question.aim.value(scores, classes)
-    batch = question.batch.to(scores.device)
+    batch, fast = question.batch.to(scores.device), question.model.folded()
     height, width = batch.shape[2:]
     step = max(1, -(-max(height, width) // ACROSS))
     rows, columns = -(-height // step), -(-width // step)
@@ -38,14 +37,17 @@ def occlusion(question: Question) -> Job[Maps]:
     for row, column in corners:
         covered[row : row + 2, column : column + 2] += 1
     for index, picture in enumerate(batch):
+        whole = fast.observe(picture[None]).scores
+        assert whole is not None
+        aim = question.value(whole, classes[index : index + 1])
         for first in range(0, len(corners), TOGETHER):
             some = corners[first : first + TOGETHER]
             views = picture.repeat(len(some), 1, 1, 1)
             for view, (row, column) in zip(views, some, strict=True):
                 view[:, row * step : (row + 2) * step, column * step : (column + 2) * step] = 0
-            found = question.model.observe(views).scores
+            found = fast.observe(views).scores
             assert found is not None
-            lost = aims[index] - question.aim.value(found, classes[index].expand(len(some)))
+            lost = aim - question.value(found, classes[index].expand(len(some)))
             for value, (row, column) in zip(lost, some, strict=True):
                 maps[index, row : row + 2, column : column + 2] += value
             done = index * len(corners) + first + len(some)

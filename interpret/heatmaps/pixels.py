@@ -21,7 +21,7 @@ def pixel_gradient(
     tape = question.model.trace(leaves, [])
     assert tape.scores is not None
     with torch.enable_grad():
-        aim = question.aim.value(tape.scores, question.classes(tape.scores) if classes is None else classes)
+        aim = question.value(tape.scores, question.classes(tape.scores) if classes is None else classes)
         (gradient,) = torch.autograd.grad(aim.sum(), leaves)
     return gradient, tape.scores.detach()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -14,6 +14,9 @@ from interpret.model import LoadedModel
 Maps = tuple[torch.Tensor, torch.Tensor]
 """Signed maps float32 [n, rows, columns], negative where places spoke against, and the scores [n, classes]."""
 
+Value = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""What is explained: from scores [n, classes] and class indices int64 [n] to [n], differentiable."""
+
 
 @dataclass(frozen=True)
 class Aim:
@@ -22,13 +25,13 @@ class Aim:
     Attributes:
         key, title: for machines and for people.
         about: one sentence for people.
-        value: from scores [n, classes] and class indices int64 [n] to [n], differentiable.
+        value: what is explained.
     """
 
     key: str
     title: str
     about: str
-    value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    value: Value
 
 
 def _score(scores: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
@@ -52,9 +55,14 @@ AIMS = (
         "The logarithm of the probability: also what speaks against the other classes.",
         _log_probability,
     ),
-    Aim("margin", "margin", "The score less that of the strongest other class: what decides between the two.", _margin),
+    Aim(
+        "margin",
+        "margin",
+        "The score less that of another class, the strongest one unless you name one: why this and not that.",
+        _margin,
+    ),
 )
-SCORE = AIMS[0]
+SCORE, MARGIN = AIMS[0], AIMS[2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +75,9 @@ class Question:
         layer: a spatial layer.
         targets: class index for each picture, int64 [n]; the predicted classes if None.
         aim: what of the class.
+        rival: the class that the aim MARGIN sets it against; the strongest other one if None.
         seed: of methods that draw lots; each picture draws the same.
+        beside: other layers that will be asked about too, by `at`: one pass serves them all.
     """
 
     model: LoadedModel
@@ -75,7 +85,26 @@ class Question:
     layer: LayerInfo
     targets: torch.Tensor | None = None
     aim: Aim = SCORE
+    rival: int | None = None
     seed: int = 0
+    beside: tuple[LayerInfo, ...] = ()
+    _answers: dict[Value | None, dict[str, Answered]] = field(default_factory=dict, repr=False)
+    _seen: dict[str, Seen] = field(default_factory=dict, repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the layers one pass is to serve."""
+        return tuple(dict.fromkeys(layer.name for layer in (self.layer, *self.beside)))
+
+    def at(self, layer: LayerInfo) -> Question:
+        """The same question about another layer, answered by the same pass if it is one of those `beside`."""
+        return replace(self, layer=layer)
+
+    def value(self, scores: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """The aim: [n] from scores [n, classes] and classes int64 [n], differentiable."""
+        if self.rival is None:
+            return self.aim.value(scores, classes)
+        return _score(scores, classes) - scores[:, self.rival]
 
     def classes(self, scores: torch.Tensor) -> torch.Tensor:
         """The class each picture is asked about: int64 [n]."""
@@ -83,34 +112,55 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
-class Answered:
-    """What a pass through the network and back to the layer gave.
+class Seen:
+    """What a layer answered in a pass.
 
     Attributes:
-        activation: [n, channels, rows, columns], what the layer answered.
-        gradient: of the aim by it, of its shape.
+        activation: [n, channels, rows, columns].
         scores: [n, classes] before softmax.
     """
 
     activation: torch.Tensor
-    gradient: torch.Tensor
     scores: torch.Tensor
 
 
-def answered(question: Question, value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None) -> Answered:
-    """One pass, and back no further than the layer.
+@dataclass(frozen=True, eq=False)
+class Answered(Seen):
+    """The same, and after the way back: `gradient` is that of what is explained by the activation, of its shape."""
+
+    gradient: torch.Tensor
+
+
+def answered(question: Question, value: Value | None = None) -> Answered:
+    """One pass, and back no further than the layer, or the earliest of those `beside` it.
 
     Args:
         question: see there.
-        value: what is differentiated, from scores and classes; the question's aim if None.
+        value: what is differentiated; the question's aim if None.
     """
-    name = question.layer.name
-    tape = question.model.trace(question.batch, [name])
-    assert tape.scores is not None
-    with torch.enable_grad():  # whatever the caller's mode is
-        aim = (value or question.aim.value)(tape.scores, question.classes(tape.scores))
-    gradient = question.layer.channels_first(tape.gradient(aim, name))
-    return Answered(question.layer.channels_first(tape[name].detach()), gradient, tape.scores.detach())
+    known = question._answers.setdefault(value, {})
+    if question.layer.name not in known:
+        tape = question.model.trace(question.batch, question.names)
+        assert tape.scores is not None
+        with torch.enable_grad():  # whatever the caller's mode is
+            aim = (value or question.value)(tape.scores, question.classes(tape.scores))
+        gradients, scores = tape.gradients(aim, question.names), tape.scores.detach()
+        for name, gradient in zip(question.names, gradients, strict=True):
+            layer = question.model.layer(name)
+            activation = layer.channels_first(tape[name].detach())
+            known[name] = Answered(activation, scores, layer.channels_first(gradient))
+    return known[question.layer.name]
+
+
+def seen(question: Question) -> Seen:
+    """One pass without a way back, for methods that need no gradient."""
+    known = question._seen
+    if question.layer.name not in known:
+        tape = question.model.observe(question.batch, question.names, until="scores")
+        assert tape.scores is not None
+        for name in question.names:
+            known[name] = Seen(question.model.layer(name).channels_first(tape[name]).float(), tape.scores)
+    return known[question.layer.name]
 
 
 def at_once(function: Callable[[Question], Maps]) -> Callable[[Question], Job[Maps]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from interpret.heatmaps.question import Maps, Question
+from interpret.heatmaps.question import Maps, Question, seen
 
 
 def random_cam(question: Question) -> Maps:
@@ -16,8 +16,7 @@ def random_cam(question: Question) -> Maps:
 
     Source: the baseline of pytorch-grad-cam (Gildenblat et al. 2021); compare arXiv 1810.03292, Adebayo et al. 2018.
     """
-    tape = question.model.observe(question.batch, [question.layer.name], until="scores")
-    assert tape.scores is not None
-    maps = question.layer.channels_first(tape[question.layer.name]).float()
+    found = seen(question)
+    maps = found.activation
     lots = torch.rand(maps.shape[1], generator=torch.Generator().manual_seed(question.seed)) * 2 - 1
-    return torch.einsum("k,nkij->nij", lots.to(maps.device), maps), tape.scores
+    return torch.einsum("k,nkij->nij", lots.to(maps.device), maps), found.scores

@@ -9,7 +9,7 @@ from interpret.heatmaps.pixels import classes_and_scores
 from interpret.heatmaps.question import Maps, Question
 from interpret.jobs import Job, Progress
 
-MASKS, TOGETHER, CELLS, SHARE = 1024, 16, 7, 0.5
+MASKS, TOGETHER, CELLS, SHARE = 1024, 8, 7, 0.5
 
 
 def rise(question: Question) -> Job[Maps]:
@@ -29,7 +29,7 @@ def rise(question: Question) -> Job[Maps]:
         makes fewer masks enough; below zero is what hides the class.
     """
     classes, scores = classes_and_scores(question)
-    batch = question.batch.to(scores.device)
+    batch, fast = question.batch.to(scores.device), question.model.folded()
     height, width = batch.shape[2:]
     maps = torch.zeros(len(batch), height, width, device=scores.device)
     for index, picture in enumerate(batch):
@@ -37,9 +37,9 @@ def rise(question: Question) -> Job[Maps]:
         weighted, total, plain = torch.zeros_like(maps[0]), 0.0, torch.zeros_like(maps[0])
         for first in range(0, MASKS, TOGETHER):
             masks = random_masks(TOGETHER, height, width, generator).to(picture)
-            found = question.model.observe(picture * masks[:, None]).scores
+            found = fast.observe(picture * masks[:, None]).scores
             assert found is not None
-            aims = question.aim.value(found, classes[index].expand(TOGETHER))
+            aims = question.value(found, classes[index].expand(TOGETHER))
             weighted += torch.einsum("m,mij->ij", aims, masks)
             total, plain = total + float(aims.sum()), plain + masks.sum(0)
             done = index * MASKS + first + TOGETHER

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from interpret.heatmaps.question import Maps, Question
+from interpret.heatmaps.question import Maps, Question, seen
 from interpret.jobs import Job, Progress
 
 TOGETHER = 8
@@ -25,9 +25,8 @@ def score_cam(question: Question) -> Job[Maps]:
     Source: Wang et al. 2020, "Score-CAM", algorithm 1, arXiv 1910.01279.
     """
     model, layer = question.model, question.layer
-    tape = model.observe(question.batch, [layer.name], until="scores")
-    assert tape.scores is not None
-    maps, classes = layer.channels_first(tape[layer.name]).float(), question.classes(tape.scores)
+    found = seen(question)
+    maps, classes = found.activation, question.classes(found.scores)
     fast, aims = model.folded(), torch.zeros(maps.shape[:2], device=maps.device)
     for index, picture in enumerate(torch.split(question.batch.to(maps.device), 1)):
         for first in range(0, layer.channels, TOGETHER):
@@ -36,8 +35,8 @@ def score_cam(question: Question) -> Job[Maps]:
             low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
             scores = fast.observe(picture * ((masks - low) / (high - low + 1e-8))).scores
             assert scores is not None
-            aims[index, first : first + TOGETHER] = question.aim.value(scores, classes[index].expand(len(scores)))
-            seen = min(first + TOGETHER, layer.channels)
-            done = index * layer.channels + seen
-            yield Progress(done, len(maps) * layer.channels, f"seen through {seen:,} of {layer.channels:,} channels")
-    return torch.einsum("nk,nkij->nij", aims.softmax(1), maps), tape.scores
+            aims[index, first : first + TOGETHER] = question.value(scores, classes[index].expand(len(scores)))
+            shown = min(first + TOGETHER, layer.channels)
+            done = index * layer.channels + shown
+            yield Progress(done, len(maps) * layer.channels, f"seen through {shown:,} of {layer.channels:,} channels")
+    return torch.einsum("nk,nkij->nij", aims.softmax(1), maps), found.scores
