@@ -45,7 +45,8 @@ SHOTS = (
     Shot("overview", "/", "64 steps of gradient ascent", "Map of pictures by their embedding"),
     Shot("activations", "/activation-maps?layer=layer2.0.conv2&channel=12&place=9,20", "the network says", height=1000),
     Shot("filters", "/filter-pictures?layer=layer2", "Reaches: mean activation", "Picture that excites"),
-    Shot("heatmaps", f"/class-heatmaps?{CHEAT}", "Strongest at row", "Heatmap of the places"),
+    Shot("heatmaps", f"/class-heatmaps?{CHEAT}", "Does the map find the object?", height=1500),
+    Shot("heatmaps-methods", f"/class-heatmaps?{CHEAT}&axis=methods", "In numbers", height=1000),
     Shot("latent-space", "/latent-space", "UMAP: 500 pictures"),
     Shot(
         "unit-card",

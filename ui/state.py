@@ -25,6 +25,11 @@ class Selection:
         method: key of a heatmap method.
         aim: key of what of the class a heatmap is for, or "" for its score.
         signed: "yes" where a heatmap also shows what speaks against the class.
+        rival: class index that the target's heatmap is set against, or "".
+        head: which of several outputs of a network heatmaps are of, or "" for the class scores.
+        axis: along what heatmaps are compared: "methods", "layers", "classes", "pictures", "checkpoints"; "" for one
+            map, "data" for a whole data set.
+        among: what is compared, with commas between; "" as it begins.
         data: key of a data set in the library.
         arch: key of the architecture to open the checkpoint as, or "" to recognise it.
         part: which network of the checkpoint, or "" for the first.
@@ -48,6 +53,10 @@ class Selection:
     method: str = "grad-cam"
     aim: str = ""
     signed: str = ""
+    rival: str = ""
+    head: str = ""
+    axis: str = ""
+    among: str = ""
     data: str = "shapes"
     arch: str = ""
     part: str = ""
@@ -65,14 +74,14 @@ class Selection:
 _OPENING = ("arch", "part", "input", "labels")
 """How a checkpoint is opened."""
 
-_OF_CHECKPOINT = (*_OPENING, "card", "place", "beside", "versus", "rows")
+_OF_CHECKPOINT = (*_OPENING, "card", "place", "beside", "versus", "rows", "rival", "head")
 """Forgotten with the checkpoint."""
 
-_OPTIONAL = (*_OF_CHECKPOINT, "aim", "signed", "view", "drawing")
+_OPTIONAL = (*_OF_CHECKPOINT, "aim", "signed", "axis", "among", "view", "drawing")
 """Left out of addresses while empty."""
 
 _LONGEST, _LONGEST_ROWS = 400, 2000
-"""Characters that an address may say of a choice, and of the rows: names of many layers of a deep network."""
+"""Characters that an address may say of a choice, and of a list: names of many layers of a deep network."""
 
 
 def selection() -> Selection:
@@ -126,7 +135,7 @@ def parse(asked: Mapping[str, str], otherwise: Selection) -> Selection:
     for field in fields(Selection):
         if field.name not in asked:
             continue
-        value = asked[field.name][: _LONGEST_ROWS if field.name == "rows" else _LONGEST]
+        value = asked[field.name][: _LONGEST_ROWS if field.name in ("rows", "among") else _LONGEST]
         if field.type == "int":
             if value.removeprefix("-").isdecimal() and len(value) < 10:
                 changes[field.name] = int(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from interpret.datasets.samples import sample_names, sample_picture
+from interpret.datasets.samples import sample_box, sample_names, sample_picture
 from interpret.datasets.sources import PictureSource, open_source
 
-__all__ = ["PictureSource", "open_source", "sample_names", "sample_picture"]
+__all__ = ["PictureSource", "open_source", "sample_box", "sample_names", "sample_picture"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from interpret.datasets.shapes import CLASSES, draw
+from interpret.datasets.shapes import CLASSES, ShapePicture, draw
 from interpret.errors import unknown
 from interpret.images import InputImage
 
@@ -28,6 +28,19 @@ def sample_names() -> tuple[str, ...]:
     return (*CLASSES, _TAGGED, *photographs)
 
 
+def sample_box(name: str) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of the object of a sample picture in pixels; None where nobody has measured it."""
+    return _drawn(name).box if name == _TAGGED or name in CLASSES else None
+
+
+def _drawn(name: str) -> ShapePicture:
+    if name == _TAGGED:
+        heart = CLASSES.index("heart")
+        return draw(_INDICES[heart], _SEED, tags="all", label=heart)
+    label = CLASSES.index(name)
+    return draw(_INDICES[label], _SEED, label=label)
+
+
 def sample_picture(name: str) -> InputImage:
     """A sample picture.
 
@@ -37,10 +50,6 @@ def sample_picture(name: str) -> InputImage:
     folder = _photograph_folder()
     if name in _PHOTOGRAPHS and folder:
         return InputImage.from_path(folder / name)
-    if name == _TAGGED:
-        heart = CLASSES.index("heart")
-        return InputImage.from_array(draw(_INDICES[heart], _SEED, tags="all", label=heart).pixels, name)
-    if name in CLASSES:
-        label = CLASSES.index(name)
-        return InputImage.from_array(draw(_INDICES[label], _SEED, label=label).pixels, name)
+    if name == _TAGGED or name in CLASSES:
+        return InputImage.from_array(_drawn(name).pixels, name)
     raise unknown("Sample picture", name, "the samples", sample_names())

@@ -178,7 +178,7 @@ def as_curves(gain: float) -> Curves:
 
 def made_up(gain: float = 0.4, likeness: float = 0.0, steady: float | None = 1.0) -> Evidence:
     twins = Randomised((Forgotten(("head",), likeness),), ())
-    return Evidence(as_curves(gain), (as_curves(-0.1), as_curves(0.1)), 0.2, 0.1, False, steady, twins)
+    return Evidence(as_curves(gain), (as_curves(-0.1), as_curves(0.1), as_curves(0.2)), 0.2, 0.1, False, steady, twins)
 
 
 @pytest.fixture
@@ -190,7 +190,9 @@ def plain_map(trap: LoadedModel) -> Heatmap:
     ("evidence", "level", "words"),
     [
         (made_up(), "holds", "These places matter"),
-        (made_up(gain=0.05), "doubtful", "one of the random maps"),
+        (made_up(gain=0.05), "doubtful", "most random maps find"),
+        (made_up(gain=0.15), "holds", "most random maps"),
+        (made_up(gain=0.0), "fails", "no faster"),
         (made_up(gain=-0.2), "fails", "no faster"),
         (made_up(likeness=0.9), "fails", "forgets"),
         (made_up(likeness=0.55), "doubtful", "rather the same"),

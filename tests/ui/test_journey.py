@@ -118,11 +118,13 @@ def test_every_page_shows_pictures_that_depend_on_the_upload(app: RunningApp, pa
         key = re.search(r"picture=(upload%2F\w+|upload/\w+)", page.url)
         assert key, "the address does not name the upload"
         for path, alt in zip(
-            PATHS, ("Heatmap of", "the large map", "Picture that excites", "Heatmap of", ""), strict=True
+            PATHS, ("Heatmap of", "the large map", "Picture that excites", "the heatmap", ""), strict=True
         ):
             open_app(page, f"{app.url}/{path}?{key.group(0)}&target=0&channel=3")
             if alt == "the large map":
                 shown.setdefault(path, []).append(large_map(page, f"Channel 3 of layer3, my {label}.png"))
+            elif alt == "the heatmap":
+                shown.setdefault(path, []).append(large_map(page, "Grad-CAM"))
             elif alt:
                 shown.setdefault(path, []).append(pixels(page, alt))
             else:

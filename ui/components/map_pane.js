@@ -22,11 +22,10 @@ class MapPane {
     this.title.textContent = content.title;
   }
 
-  /** Gives the picture so much width, in CSS pixels; its pixels stay squares. */
-  resize(width, most) {
-    const { content } = this;
-    this.width = Math.max(1, Math.floor(Math.min(width, (most * content.width) / content.height)));
-    this.height = Math.max(1, Math.round((this.width * content.height) / content.width));
+  /** Gives what is shown, the picture, so much width in CSS pixels; its pixels stay squares. */
+  resize(width, most, shown = this.content) {
+    this.width = Math.max(1, Math.floor(Math.min(width, (most * shown.width) / shown.height)));
+    this.height = Math.max(1, Math.round((this.width * shown.height) / shown.width));
     this.ratio = window.devicePixelRatio || 1;
     this.stage.style.width = this.node.style.width = `${this.width}px`;
     this.stage.style.height = `${this.height}px`;

@@ -37,10 +37,10 @@ class Verdict:
 def verdict(made: Heatmap, evidence: Evidence, label: str) -> Verdict:
     """Whether a map may be believed, by rules a person can check.
 
-    It fails where it is peculiar in itself, is no better than random maps on the average, or hardly changes as the
-    network forgets what it learned (mean rank correlation over the cascade of 0.6 and more). It is doubtful where one
-    random map is as good, where that correlation is 0.5 and more, where slight noise changes it (below 0.5), or where
-    the class has less than 5 % to lose.
+    It fails where it is peculiar in itself, is no better than any random map, or hardly changes as the network forgets
+    what it learned (mean rank correlation over the cascade of 0.6 and more). It is doubtful where half of the random
+    maps are as good, where that correlation is 0.5 and more, where slight noise changes it (below 0.5), or where the
+    class has less than 5 % to lose.
 
     Args:
         made: the map.
@@ -52,16 +52,19 @@ def verdict(made: Heatmap, evidence: Evidence, label: str) -> Verdict:
     method = next(known for known in METHODS if known.key == made.method)
     if not method.of_a_class:
         return Verdict("fails", f"{method.title} gives the same map for every class: it is no evidence for {label}.")
-    gain, floor = evidence.curves.gain, [one.gain for one in evidence.floor]
+    gain = evidence.curves.gain
+    worse = sum(one.gain < gain for one in evidence.floor)
     fails, doubts, good = [], [], []
     if made.probability < UNSURE:
-        doubts.append(f"the network gives {label} only {made.probability:.1%}, too little to take away")
-    elif gain <= sum(floor) / len(floor):
+        little = f"{made.probability:.1%}" if made.probability >= 0.001 else "less than 0.1%"
+        doubts.append(f"the network gives {label} only {little}, too little to take away")
+    elif gain <= 0 or not worse:
         fails.append("the class falls no faster without these places than without those of random maps")
-    elif gain <= max(floor):
-        doubts.append("one of the random maps finds places that matter as much")
+    elif 2 * worse <= len(evidence.floor):
+        doubts.append("most random maps find places that matter as much")
     else:
-        good.append("the class falls faster without these places than without those of any random map")
+        which = "any random map" if worse == len(evidence.floor) else "most random maps"
+        good.append(f"the class falls faster without these places than without those of {which}")
     if evidence.twins is not None:
         if evidence.twins.likeness >= ALIKE:
             fails.append("the map stays much the same when the network forgets what it learned")
