@@ -27,7 +27,7 @@ def numbers(text: str) -> tuple[float, ...]:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands, whose `run` default is the command's function."""
-    from interpret import commands, filter_commands, unit_commands
+    from interpret import commands, filter_commands, heatmap_commands, unit_commands
 
     everything = _Parser(add_help=False)
     everything.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -64,17 +64,14 @@ def parser() -> argparse.ArgumentParser:
     maps.add_argument("--layer", required=True, metavar="NAME")
     maps.add_argument("--out", required=True, metavar="DIR")
 
-    heat = command("heatmap", "which places spoke for a class", network, commands.save_heatmaps)
+    heat = command("heatmap", "which places spoke for a class", network, heatmap_commands.save_heatmaps)
     heat.add_argument("images", metavar="IMAGE", nargs="+")
-    heat.add_argument(
-        "--method", default="grad-cam", metavar="KEY", help="grad-cam, hires-cam, score-cam, ... (grad-cam)"
+    heatmap_commands.add_heatmap_options(heat)
+
+    evaluate = command(
+        "evaluate", "heatmaps of a data set: where they are not to be trusted", network, heatmap_commands.evaluate
     )
-    heat.add_argument("--layer", metavar="NAME", help="the last spatial layer before pooling if not given")
-    heat.add_argument("--target", metavar="CLASS", help="index or label; the predicted class if not given")
-    heat.add_argument("--aim", default="score", metavar="KEY", help="score, log-probability or margin (score)")
-    heat.add_argument("--signed", action="store_true", help="keep what speaks against the class, below zero")
-    heat.add_argument("--seed", type=int, default=0, help="of methods that draw lots")
-    heat.add_argument("--out", required=True, metavar="DIR")
+    heatmap_commands.add_evaluate_options(evaluate)
 
     filters = command("filters", "pictures that excite channels, by gradient ascent", network, filter_commands.filters)
     filter_commands.add_options(filters)

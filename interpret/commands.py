@@ -20,14 +20,13 @@ import torch
 from interpret.activations import activations
 from interpret.datasets import open_source
 from interpret.errors import BadInput
-from interpret.heatmaps import heatmap_job
 from interpret.images import InputImage
 from interpret.inspection import inspected
 from interpret.jobs import Job, Progress, T, complete
 from interpret.latent import ProjectionParams, embed, project
 from interpret.loading import load_model
 from interpret.model import LoadedModel
-from interpret.rendering import Scale, colour, grid, overlay, png, scaled_up
+from interpret.rendering import Scale, colour, grid, png, scaled_up
 from interpret.store import write_whole
 
 Answer = tuple[dict[str, Any], str]
@@ -86,48 +85,6 @@ def save_activations(options: argparse.Namespace) -> Answer:
         scale={"low": json_number(scale.low), "high": json_number(scale.high), "palette": name},
     )
     return answer, f"{maps.values.shape[0]} channels of {options.layer} written to {folder}"
-
-
-def save_heatmaps(options: argparse.Namespace) -> Answer:
-    """Per picture `STEM.heatmap.npy` [rows, columns] and `STEM.overlay.png`; `manifest.json`."""
-    model = model_of(options)
-    folder = output_folder(options.out)
-    written: list[dict[str, Any]] = []
-    for path, stem in zip(options.images, _stems(options.images), strict=True):
-        image = InputImage.from_path(path)
-        asked = {name: getattr(options, name) for name in ("method", "layer", "target", "aim", "signed", "seed")}
-        result = driven(heatmap_job(model, image, **asked), options)
-        np.save(folder / f"{stem}.heatmap.npy", result.values)
-        scale = Scale.symmetric(result.values) if options.signed else Scale.positive(result.values)
-        palette = "blue-red" if options.signed else "viridis"
-        laid = overlay(model.preprocess.seen(image), result.values, scale, palette)
-        (folder / f"{stem}.overlay.png").write_bytes(png(laid))
-        written.append(
-            {
-                "image": path,
-                "digest": image.digest,
-                "heatmap": f"{stem}.heatmap.npy",
-                "overlay": f"{stem}.overlay.png",
-                "layer": None if result.layer is None else result.layer.name,
-                "target": result.target,
-                "label": model.labels[result.target],
-                "score": json_number(result.score),
-                "probability": json_number(result.probability),
-                "says": result.says,
-            }
-        )
-    answer = finish(
-        folder,
-        model,
-        command="heatmap",
-        method=options.method,
-        aim=options.aim,
-        signed=options.signed,
-        seed=options.seed,
-        axes=["rows", "columns"],
-        images=written,
-    )
-    return answer, f"{len(written)} heatmaps written to {folder}"
 
 
 def save_embedding(options: argparse.Namespace) -> Answer:
@@ -244,17 +201,6 @@ def output_folder(name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").unlink(missing_ok=True)
     return folder
-
-
-def _stems(paths: list[str]) -> list[str]:
-    """File stems, numbered where two pictures share one."""
-    seen: dict[str, int] = {}
-    stems = []
-    for path in paths:
-        stem = Path(path).stem
-        seen[stem] = seen.get(stem, 0) + 1
-        stems.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
-    return stems
 
 
 def finish(folder: Path, model: LoadedModel, **facts: Any) -> dict[str, Any]:

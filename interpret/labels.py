@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from interpret.errors import BadInput
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MAX_LABELS = 100_000
+
+MatchedBy = Literal["name", "order", ""]
 
 
 def imagenet_labels() -> tuple[str, ...]:
@@ -56,6 +59,32 @@ def read_labels(path: str | Path, classes: int) -> tuple[str, ...]:
     if len(found) != classes:
         raise BadInput(f'Label file "{path.name}" names {len(found)} classes; the network has {classes}.')
     return found
+
+
+def matched_classes(classes: Sequence[str], labels: Sequence[str]) -> tuple[tuple[int, ...], MatchedBy]:
+    """Which class of a network each class of a data set is, and how that was told.
+
+    By name, upper and lower case and "_" and spaces alike; where not one name is known, but there are as many classes
+    as the network has, by their order, which is how torchvision numbers the folders it trains on.
+
+    Args:
+        classes: of the data set.
+        labels: of the network.
+
+    Returns:
+        A class index for each, -1 where the network has none such; and "name", "order" or "" where nothing matched.
+    """
+
+    def folded(name: str) -> str:
+        return name.replace("_", " ").strip().casefold()
+
+    known = {folded(label): index for index, label in reversed(list(enumerate(labels)))}  # of namesakes the first
+    found = tuple(known.get(folded(name), -1) for name in classes)
+    if any(index >= 0 for index in found):
+        return found, "name"
+    if classes and len(classes) == len(labels):
+        return tuple(range(len(labels))), "order"
+    return found, ""
 
 
 def parse_labels(text: str) -> tuple[str, ...]:

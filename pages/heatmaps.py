@@ -7,127 +7,25 @@ from dataclasses import replace
 
 import streamlit as st
 
-from interpret.datasets import sample_box
-from interpret.errors import InterpretError
-from interpret.heatmaps import AIMS, DEFAULT_METHOD, MARGIN, METHODS, SCORE, Heatmap
-from interpret.heatmaps.boxes import Box, boxes_of_file, seen_boxes
+from interpret.heatmaps import Heatmap
+from interpret.heatmaps.boxes import Box, seen_boxes
 from interpret.images import InputImage
-from interpret.model import LoadedModel
 from interpret.rendering import palette
 from interpret.strokes import on_the_upload, painted_over
-from ui.cache import MODELS
 from ui.components.heat_view import Drawn, HeatPane, HeatPicture, heat_view
-from ui.controls import pick_class, pick_layer
-from ui.display import download_values, percent, plain, probability_bars, question, told
+from ui.controls import pick_layer
+from ui.display import download_values, percent, picture, plain, probability_bars, question
+from ui.heatmap_asking import ask, head_of, pick_axis, pick_method, true_boxes
+from ui.heatmap_data import show_data_set
 from ui.heatmap_evidence import evidence_of, show_evidence, show_verdict
-from ui.heatmap_grid import AXES, keep, kept, note_of, wanted_along
+from ui.heatmap_grid import note_of, wanted_along
 from ui.heatmap_maps import Wanted, is_fine, maps_of, scale_of
-from ui.library import chosen_model, picture_of
+from ui.library import chosen_model
 from ui.results import prediction_of
 from ui.state import choose, selection
 
 # Palettes on offer.
 SIGNED, PLAIN = ("blue-red", "grey"), ("viridis", "cividis", "grey", "jet")
-
-
-def head_of(model: LoadedModel) -> LoadedModel:
-    """The network, explained by the output a person chooses where it has several."""
-    outputs = [output for output in model.outputs if output.shape]
-    if len(outputs) < 2:
-        return model
-    names = [output.name for output in outputs]
-    own = model.outputs[model.head].name
-    asked = selection().head if selection().head in names else own
-    chosen: str = st.selectbox(
-        "Output",
-        names,
-        key=kept("head", asked),
-        format_func=lambda name: f"{name} {[*model.outputs[[o.name for o in model.outputs].index(name)].shape]}",
-        help="The network answers several things. Of an output with places, a class's score is its mean over them.",
-    )
-    keep(head=chosen)
-    if chosen != asked:
-        choose(head="" if chosen == own else chosen, target=-1, rival="")
-    return MODELS.get_or_make(("head", model.digest, chosen), lambda: model.with_head(chosen))
-
-
-def pick_rival(model: LoadedModel, target: int) -> int | None:
-    """The class that the map is set against, or None."""
-    asked = selection().rival if selection().rival.isdecimal() else ""
-    asked = asked if asked and int(asked) < len(model.labels) and int(asked) != target else ""
-    options = ["", *(str(index) for index in range(len(model.labels)) if index != target)]
-    chosen: str = st.selectbox(
-        "Against",
-        options,
-        key=kept("rival", asked),
-        format_func=lambda key: model.labels[int(key)] if key else "no other class",
-        help="Why this class and not that one: the map of the difference of their scores.",
-    )
-    keep(rival=chosen)
-    choose(rival=chosen)
-    return int(chosen) if chosen else None
-
-
-def ask() -> Wanted:
-    """What a person wants to see, apart from the grid."""
-    model, image = head_of(chosen_model()), picture_of(selection().picture)
-    predicted = prediction_of(model, image).top(1)[0]
-    layer = pick_layer(model, lambda layer: layer.is_spatial, "has no rows and columns.")
-    columns = st.columns([1.3, 1.15, 1.2, 1.1, 1.2, 1.0], vertical_alignment="bottom")
-    with columns[0]:
-        target = pick_class(model, predicted)
-    with columns[1]:
-        rival = pick_rival(model, target)
-    with columns[2]:
-        methods = {method.key: method for method in METHODS}
-        asked = selection().method if selection().method in methods else DEFAULT_METHOD
-        key = st.selectbox(
-            "Method", list(methods), key=kept("method", asked), format_func=lambda key: methods[key].title
-        )
-    with columns[3]:
-        aims = {aim.key: aim for aim in AIMS}
-        asked = MARGIN.key if rival is not None else selection().aim if selection().aim in aims else SCORE.key
-        chosen = st.selectbox(
-            "What of the class",
-            list(aims),
-            key=kept("aim", asked),
-            format_func=lambda key: aims[key].title,
-            disabled=rival is not None,
-        )
-        aim = MARGIN if rival is not None else aims[chosen]
-    with columns[4]:
-        asked = selection().axis if selection().axis in AXES else ""
-        axis = st.selectbox("Compare", list(AXES), key=kept("axis", asked), format_func=AXES.__getitem__)
-    with columns[5]:
-        asked_signed = kept("signed", selection().signed == "yes")
-        signed = st.toggle("Signed", key=asked_signed, help="Also what speaks against the class.")
-    keep(method=key, aim=aim.key, signed=signed, axis=axis)
-    forget = {"among": ""} if axis != selection().axis else {}
-    choose(method=key, aim="" if aim in (SCORE, MARGIN) and (rival is not None or aim == SCORE) else aim.key)
-    choose(signed="yes" if signed else "", axis=axis, **forget)
-    return Wanted(model, image, layer, methods[key], target, aim, rival, signed, methods[key].title)
-
-
-def true_boxes(image: InputImage) -> tuple[Box, ...]:
-    """Those of a file a person loaded, or of a drawn sample, in pixels of the upload."""
-    with st.expander("True boxes"):
-        st.caption(
-            "Draw one with the tool *Box* above, or load a CSV with columns file, xmin, ymin, xmax, ymax, or JSON "
-            "(COCO too), in pixels of the picture."
-        )
-        file = st.file_uploader("Load true boxes", type=["csv", "json"], key="heatmaps.boxes", max_upload_size=64)
-    if file is not None:
-        try:
-            loaded = boxes_of_file(file.getvalue().decode("utf-8-sig", "replace"), image.name)
-            if image.name in loaded:
-                return loaded[image.name]
-            st.info(f"The file has no box for {plain(image.name)}.")
-        except InterpretError as error:
-            st.error(told(error))
-    if selection().picture.startswith("sample/"):
-        box = sample_box(selection().picture.removeprefix("sample/"))
-        return () if box is None else (Box(*box),)
-    return ()
 
 
 def grid(
@@ -257,8 +155,15 @@ def show(one: Wanted, axis: str) -> None:
     if strokes:
         painted = painted_over(one.image, on_the_upload(strokes, one.model.preprocess, one.image))
         wanted = [replace(one, image=painted, title="painted over"), replace(one, title="as it was")]
+    if wanted and (wanted[0].image.digest, wanted[0].model) != (one.image.digest, one.model) and not strokes:
+        drawn = replace(drawn, box=None)  # it was drawn on another picture
     made = maps_of(wanted) if wanted else None
     if made is None:
+        if wanted:
+            seen = one.model.preprocess.seen(one.image)
+            picture(
+                seen, f"What the network sees of {plain(one.image.name)}", f"The part of {one.image.name} seen", 448
+            )
         return
     many = len(wanted) > 2
     if many:
@@ -272,9 +177,11 @@ def show(one: Wanted, axis: str) -> None:
         boxes = true_boxes(one.image)
         with place:
             now = grid(wanted, made, axis, one.image, boxes, drawn)
-    st.session_state[kept_here], st.session_state[f"heatmaps.pane.{axis}"] = now, now.pane
-    if now.strokes != drawn.strokes and not axis:
-        st.rerun()
+    st.session_state[f"heatmaps.pane.{axis}"] = now.pane
+    if not axis:
+        st.session_state[kept_here] = now
+        if now.strokes != drawn.strokes:
+            st.rerun()
     chosen, found = wanted[now.pane], made[now.pane]
     with right:
         said, judged = st.columns(2, gap="medium") if many else (st.container(), st.container())
@@ -291,11 +198,16 @@ def show(one: Wanted, axis: str) -> None:
             if not many:
                 about(chosen, found, axis)
     if evidence is not None:
-        drawn_here = now.box is not None and (now.pane == 0 or chosen.model is one.model)
-        true = (Box(*now.box),) if now.box and drawn_here else ()
-        if not true and chosen.image.digest in {wanted[0].image.digest, one.image.digest}:
-            true = seen_boxes(boxes, chosen.model.preprocess, one.image)
+        true: tuple[Box, ...] = ()
+        if chosen.image.digest == one.image.digest or strokes:
+            same = chosen.model is one.model and now.box is not None
+            true = (Box(*now.box),) if same else seen_boxes(boxes, chosen.model.preprocess, one.image)
         show_evidence(chosen, evidence, true, found)
+
+
+def alone() -> None:
+    """One map again."""
+    choose(axis="")
 
 
 question(
@@ -305,11 +217,14 @@ question(
     "reason, nor that the place alone would do. **Example:** a heatmap for *star* that lights up a coloured tag in a "
     "corner instead of the star has caught a network that cheats; paint the tag grey and see the class fall.",
 )
-one = ask()
-axis = selection().axis
-if axis == "data":
-    from ui.heatmap_data import show_data_set
-
-    show_data_set(one.model, one.layer, one.method)
+network = head_of(chosen_model())
+where = pick_layer(network, lambda layer: layer.is_spatial, "has no rows and columns.")
+if selection().axis == "data":
+    columns = st.columns([1, 1, 2], vertical_alignment="bottom")
+    with columns[0]:
+        way = pick_method()
+    with columns[1]:
+        pick_axis()
+    show_data_set(network, where, way, leave=alone)
 else:
-    show(one, axis)
+    show(ask(network, where), selection().axis)

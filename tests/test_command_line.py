@@ -324,7 +324,11 @@ def test_a_run_that_fails_leaves_no_manifest(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "somewhere")
 
-    written_by = {"embed": "commands._write_index", "filters": "filter_commands.png"}.get(name, "commands.png")
+    written_by = {
+        "embed": "commands._write_index",
+        "filters": "filter_commands.png",
+        "heatmap": "heatmap_commands.png",
+    }.get(name, "commands.png")
     monkeypatch.setattr(f"interpret.{written_by}", full)
     assert refused(capsys, *asked) == "The file system refused somewhere: No space left on device."
     assert not (out / "manifest.json").exists()

@@ -67,7 +67,7 @@ def chart(
             figure.add_scatter(**shown, mode="lines", line=pen, opacity=0.5 if thin else 1)
     for mark in marks:
         figure.add_vline(mark, line_dash="dot", line_color=GREY, line_width=1)
-    figure.update_xaxes(title=across, tickformat=".0%" if percent else None, fixedrange=True)
+    figure.update_xaxes(title=across, tickformat=".0%" if percent else None, tickangle=0, fixedrange=True)
     figure.update_yaxes(title=up, range=between, fixedrange=True)
     figure.update_layout(
         height=HEIGHT,

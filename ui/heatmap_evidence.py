@@ -70,12 +70,12 @@ def _show_curves(evidence: Evidence) -> None:
     lines += [
         Line("deleted", x, own.deletion.probabilities, COOL),
         Line("inserted", x, own.insertion.probabilities, WARM),
-        Line("random", x[:1], own.deletion.probabilities[:1], GREY, "thin"),
     ]
     chart(lines, "share of the picture", "probability", "heatmaps.curves", between=(-0.02, 1.02), percent=True)
     reached = [one.gain for one in floor]
     st.caption(
-        f"Strongest places first. Area under insertion less that under deletion: **{number(own.gain)}**; random maps "
+        f"Strongest places first; thin grey lines: random maps. Area under insertion less that under deletion: "
+        f"**{number(own.gain)}**; random maps "
         f"{number(min(reached))} to {number(max(reached))}."
     )
 
@@ -88,7 +88,7 @@ def _show_twins(wanted: Wanted, evidence: Evidence) -> None:
             st.session_state["heatmaps.remade"] = True
             st.rerun()
         return
-    parts = [one.parts[-1] for one in twins.cascading]
+    parts = [one.parts[-1].replace(" ", "<br>") for one in twins.cascading]
     chart(
         [
             Line("head down to", parts, [one.similarity for one in twins.cascading], COOL, "bars"),

@@ -93,10 +93,10 @@ def stages(model: LoadedModel) -> list[LayerInfo]:
         output = model.layer(block.output)
         if output.is_spatial and not output.pooled:
             last[block.part] = output
-    found = [layer for layer in last.values() if layer.name != model.default_layer.name]
-    order = {layer.name: place for place, layer in enumerate(model.layers)}
-    before = [layer for layer in found if order[layer.name] < order[model.default_layer.name]]
-    return [*before, model.default_layer]
+    end, order = model.default_layer, {layer.name: place for place, layer in enumerate(model.layers)}
+    own = end.name.partition(":")[0] + "."  # what is inside the default layer and answers last answers the same
+    before = [one for one in last.values() if order[one.name] < order[end.name] and not one.name.startswith(own)]
+    return [*before, end]
 
 
 def _layers(one: Wanted, prediction: Prediction) -> list[Wanted]:

@@ -106,7 +106,8 @@ def _all_of(wanted: Sequence[Wanted]) -> Job[int]:
                 RESULTS.put(one.key, stop.value)
                 break
             share = (progress.step / progress.total if progress.total else 0.0) + number
-            yield Progress(round(share * 1000), 1000 * len(wanted), f"{one.title}: {progress.note}")
+            note = progress.note if len(wanted) == 1 else f"{one.title}: {progress.note}"
+            yield Progress(round(share * 1000), 1000 * len(wanted), note)
     return len(wanted)
 
 
