@@ -17,16 +17,19 @@ from PIL import Image
 from interpret.__main__ import main
 from interpret.activations import activations, class_links
 from interpret.architectures import architecture_keys
-from interpret.datasets import sample_picture
+from interpret.datasets import sample_box, sample_picture
 from interpret.datasets.shapes import draw
 from interpret.datasets.sources import shapes_source
 from interpret.filters import METHODS as FILTER_METHODS
 from interpret.filters import FilterImages
-from interpret.heatmaps import METHODS
+from interpret.heatmaps import METHODS, heatmap
+from interpret.heatmaps.faithfulness import evidence_job, verdict
+from interpret.heatmaps.localisation import Box, localised
 from interpret.jobs import complete
 from interpret.latent import PROJECTIONS
 from interpret.limits import VARIABLES, Limits
 from interpret.loading import load_model
+from interpret.strokes import Stroke, painted_over
 from interpret.units import UnitStatistics, collect_units, without_unit
 from ui.frame import PAGES
 
@@ -54,13 +57,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_command_of_the_readme_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands = [line for block in blocks("bash") for line in block.splitlines() if "-m interpret" in line]
     assert {shlex.split(line)[3] for line in commands} == {
-        "inspect", "predict", "activations", "heatmap", "filters", "embed", "project", "units",
+        "inspect", "predict", "activations", "heatmap", "evaluate", "filters", "embed", "project", "units",
     }  # fmt: skip
     for line in commands:
         assert main(shlex.split(line)[3:]) == 0, f"{line}: {capsys.readouterr().err}"
     for name in (
         "activations/activations.npy",
         "heatmap/picture.heatmap.npy",
+        "layers/picture.layer2.overlay.png",
+        "evaluation/index.html",
         "filters/filters.png",
         "run/projection.npy",
         "units/tops.csv",
@@ -86,6 +91,41 @@ def test_what_the_page_on_filters_says_runs(folder: Path) -> None:
     counts = [len(names[name].pictures) for name in ("drawn", "both", "apart", "path", "kept", "more", "star")]
     assert counts == [2, 1, 2, 3, 1, 1, 1] and names["further"].steps == 24
     assert all(method.title.lower() in text.lower() for method in FILTER_METHODS)
+
+
+def test_what_the_page_on_heatmaps_says_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "heatmaps.md").read_text(encoding="utf-8")
+    (code,) = blocks("python", text)
+    names: dict[str, Any] = {}
+    exec(compile(code, "heatmaps.md", "exec"), names)
+    assert names["plain"].values.min() < 0 and names["apart"].rival == 0 and len(names["layers"]) == 2
+    assert all(f"| {method.title} |" in text for method in METHODS)
+    for line in "".join(blocks("bash", text)).splitlines():
+        assert main(shlex.split(line)[3:]) == 0, f"{line}: {capsys.readouterr().err}"
+
+
+def test_the_walk_on_heatmaps_finds_what_it_says() -> None:
+    """docs/heatmaps.md: the planted shortcut, caught by map, box and brush; every number of it computed here."""
+    said = " ".join((ROOT / "docs" / "heatmaps.md").read_text(encoding="utf-8").split("## A walk")[1].split())
+    image, box = sample_picture("heart with a tag"), sample_box("heart with a tag")
+    cheat, clean = (
+        load_model(ROOT / "checkpoints" / f"shapes-{which}.safetensors", device="cpu")
+        for which in ("shortcut", "clean")
+    )
+    made = heatmap(cheat, image, target="star")
+    assert f"The network gives star {made.probability:.1%}".replace("%", " %") in said
+    found = complete(evidence_job(cheat, image, made))
+    (spot,) = verdict(made, found, "star").besides
+    assert spot.startswith("A spot decides: the strongest 3% of the picture") and "give the class 100%" in spot
+    assert "a spot decides, the strongest 3 % of the picture give the class 100 %" in said
+    assert box is not None and not localised(made.values, (64, 64), [Box(*box)]).points
+    tag = np.argwhere((image.pixels == (255, 0, 199)).all(2)).mean(0)[::-1]
+    painted = cheat.predict([painted_over(image, [Stroke("grey", 6, ((float(tag[0]), float(tag[1])),))])])[0]
+    star, heart = cheat.target("star"), cheat.target("heart")
+    assert painted.top(1) == [heart] and painted.probabilities[star] < 0.001
+    assert "Star falls below 0.1 %; the network says heart." in said
+    other = heatmap(clean, image)
+    assert other.target == heart and localised(other.values, (64, 64), [Box(*box)]).points
 
 
 def test_what_the_page_on_checkpoints_says_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,12 +18,12 @@ _COLUMNS = (
     ("class", "class", "", "By the data set."),
     ("prediction", "prediction", "", ""),
     ("probability", "probability", "percent", "Of the predicted class."),
+    ("gain", "gain", "%.3f", "Insertion less deletion: how far the map knows the places that matter; -1 to 1."),
     (
         "gain_above_random",
         "above random",
         "%.3f",
-        "Insertion less deletion, less the same of a random map at the layer: at zero and below the map finds the "
-        "places that matter no better than lots.",
+        "The gain less that of one random map of the layer: at zero and below that one finds the places as well.",
     ),
     ("pointing", "pointing", "", "Whether the map's maximum lies in a true box (Zhang 2016)."),
     ("best_iou", "best IoU", "%.2f", "Of the map's box with a true one, at the threshold that suits it (Choe 2020)."),

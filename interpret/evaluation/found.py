@@ -149,8 +149,8 @@ class Evaluation:
 
     @property
     def unfaithful(self) -> Indices:
-        """Places of all pictures, what is no number first, then least above a random map: int64 [n]."""
-        return np.argsort(np.nan_to_num(self.above_random, nan=-np.inf), kind="stable")
+        """Places of all pictures, what is no number first, then by the least gain: int64 [n]."""
+        return np.argsort(np.nan_to_num(self.gain, nan=-np.inf), kind="stable")
 
     @cached_property
     def totals(self) -> Totals:

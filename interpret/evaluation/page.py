@@ -109,7 +109,12 @@ def page(found: Evaluation) -> str:
     which = "predicted class" if found.target == "predicted" else "class that the data set says"
     sections = [
         ("wrong", "Wrong, most certain first", found.wrong, "Predictions that are not the class the data set says."),
-        ("unfaithful", "Unfaithful, worst first", found.unfaithful, "Maps that are least above a random one."),
+        (
+            "unfaithful",
+            "Unfaithful, worst first",
+            found.unfaithful,
+            "Maps whose places matter least: insertion less deletion.",
+        ),
         ("all", "All, in their order", np.arange(len(found)), ""),
     ]
     links = "".join(f'<a href="#{key}">{title} ({len(places):,})</a>' for key, title, places, _ in sections)
