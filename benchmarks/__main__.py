@@ -1,20 +1,27 @@
-"""`python -m benchmarks [--quick] [--only NAME] [--out FILE]`: a table, and JSON with machine and versions."""
+"""`python -m benchmarks [--quick] [--only NAME] [--out FILE]`: a table, and JSON with machine and versions.
+
+`python -m benchmarks imagenet --data DIR ...` measures how faithful heatmaps are; see `benchmarks.imagenet`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import filter_profile, filters, screens, tasks
+from benchmarks import filter_profile, filters, heatmaps, imagenet, screens, tasks
 from benchmarks.timing import Row, machine
 
 
 def main() -> None:
     """Runs every task and reports it as soon as it is measured."""
+    if sys.argv[1:2] == ["imagenet"]:
+        imagenet.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds, few pictures: does it run at all?")
     parser.add_argument("--only", default="", help='tasks whose name begins so: "filters", "filters resnet50 layer1"')
@@ -25,7 +32,7 @@ def main() -> None:
         "cold start": screens.cold_start,
         "screen": lambda: screens.activations_screen(min(rounds, 7)),
         "opening": lambda: tasks.opening(min(rounds, 7)),
-        "heatmap": lambda: tasks.predict_and_heatmap(rounds),
+        **heatmaps.tasks(rounds),
         "activations": lambda: tasks.record_activations(rounds),
         **filters.tasks(min(rounds, 5)),
         "filters profile layer1": lambda: filter_profile.profile("resnet50", "layer1", min(rounds, 5)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -21,13 +20,17 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from benchmarks.timing import Row, interleaved
 from interpret import InputImage, LoadedModel, complete, embed, load_model
 from interpret.datasets import PictureSource, open_source
-from interpret.heatmaps import Question
-from interpret.heatmaps.grad_cam import grad_cam
+from interpret.runtime import choose_runtime
 from interpret.units import collect_units
 
 ROOT = Path(__file__).parent.parent
 BUNDLED = ROOT / "checkpoints" / "shapes-clean.safetensors"
-NETWORKS = ("resnet18", "resnet50", "mobilenet_v2")
+
+
+def resident() -> int:
+    """Bytes of memory this process holds."""
+    memory = choose_runtime("cpu").memory()
+    return memory.used if memory else 0
 
 
 def random_picture(side: int = 256) -> InputImage:
@@ -46,42 +49,6 @@ def network(key: str) -> tuple[LoadedModel, torch.nn.Module]:
         save_file({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, path)
         loaded = load_model(path)
     return loaded, plain.to(loaded.runtime.device)
-
-
-def predict_and_heatmap(rounds: int) -> list[Row]:
-    """A forward pass, Loupe's prediction, and Grad-CAM by Loupe, pytorch-grad-cam and Captum."""
-    rows: list[Row] = []
-    image = random_picture()
-    for key in NETWORKS:
-        loaded, plain = network(key)
-        batch = loaded.preprocess.to_batch(image).to(loaded.runtime.device)
-        layer = loaded.default_layer
-        module = plain.get_submodule(layer.name)
-
-        def forward(plain: torch.nn.Module = plain, batch: torch.Tensor = batch) -> None:
-            with torch.no_grad():
-                plain(batch)
-
-        ways = {
-            "plain forward pass": forward,
-            "Loupe, forward pass": lambda loaded=loaded, batch=batch: loaded.observe(batch),
-            "Loupe, Grad-CAM": lambda loaded=loaded, batch=batch, layer=layer: grad_cam(
-                Question(loaded, batch, layer, torch.tensor([3]))
-            ),
-        }
-        with contextlib.suppress(ImportError):
-            from pytorch_grad_cam import GradCAM
-            from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
-            peer = GradCAM(plain, [module])
-            ways["pytorch-grad-cam, Grad-CAM"] = lambda peer=peer, batch=batch: peer(batch, [ClassifierOutputTarget(3)])
-        with contextlib.suppress(ImportError):
-            from captum.attr import LayerGradCam
-
-            captum = LayerGradCam(plain, module)
-            ways["Captum, Grad-CAM"] = lambda captum=captum, batch=batch: captum.attribute(batch, 3)
-        rows += interleaved(f"{key}, one picture, 224 px", ways, rounds)
-    return rows
 
 
 def record_activations(rounds: int) -> list[Row]:
@@ -222,7 +189,7 @@ def opening(rounds: int) -> list[Row]:
             torch.load(folder / "old.pth", weights_only=True)
         )
         rows = interleaved("opening ResNet-50, 102 MB", ways, rounds)
-        said = _in_a_process(_MEMORY_OF_OPENING, str(folder / "a.pth"))
+        said = in_a_process(_MEMORY_OF_OPENING, str(folder / "a.pth"))
         file, app, child = (int(number) for number in said.split()[-3:])
     task = "opening ResNet-50, memory over the file's size"
     return [
@@ -256,7 +223,8 @@ print(os.path.getsize(file), 1024 * (kilobytes("VmHWM") - before), child)
 """
 
 
-def _in_a_process(code: str, *arguments: str) -> str:
+def in_a_process(code: str, *arguments: str) -> str:
+    """What Python code printed that was run in a fresh process from the repository's root."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=ROOT, check=True, capture_output=True, text=True, env=environment
@@ -271,5 +239,5 @@ def peak_memory() -> list[Row]:
         "heatmap(network('resnet50')[0], random_picture());"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
-    kilobytes = int(_in_a_process(code).split()[-1])
+    kilobytes = int(in_a_process(code).split()[-1])
     return [Row("resnet50, one heatmap", "peak resident memory", kilobytes / 1024, "MiB", None, 1)]

@@ -69,7 +69,18 @@ def _processor() -> str:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    packages = ["torch", "torchvision", "streamlit", "timm", "umap-learn", "captum", "grad-cam", "numpy", "pillow"]
+    packages = [
+        "torch",
+        "torchvision",
+        "streamlit",
+        "timm",
+        "umap-learn",
+        "captum",
+        "grad-cam",
+        "torchcam",
+        "numpy",
+        "pillow",
+    ]
     packages += ["torch-lucent", "torch-dreams", "horama"]
     versions = {}
     for name in packages:

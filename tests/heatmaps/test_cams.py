@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from torch import nn
 
 from interpret.architectures import architecture
 from interpret.checkpoints import read_checkpoint
-from interpret.heatmaps import AIMS, METHODS, Question, heatmap
-from interpret.heatmaps.behind import scores_behind
+from interpret.heatmaps import AIMS, METHODS, Question, behind, heatmap
+from interpret.heatmaps.behind import scores_behind, together
 from interpret.images import InputImage
 from interpret.model import LoadedModel
 from tests.conftest import look_into, noise_picture
@@ -35,7 +36,6 @@ PEERS: dict[str, Any] = {
     "score-cam": cams.ScoreCAM,
     "ablation-cam": cams.AblationCAM,
 }
-QUICK = [key for key in PEERS if key not in ("score-cam", "ablation-cam")]
 NETWORKS = [
     ("resnet18", "layer4", "both.png"),
     ("resnet18", "layer3.0.relu", "elephant.jpg"),
@@ -85,28 +85,17 @@ def assert_equal_to_theirs(method: str, model: LoadedModel, plain: nn.Module, la
     expected = theirs(method, plain, layer, batch.clone(), target)
     found = heatmap(model, image, method=method, layer=layer, target=target, signed=True).values
     assert np.ptp(expected) > 0.5
-    best = min(np.abs(scaled(sign * found, model.preprocess.size) - expected).max() for sign in _signs(method))
-    assert best < 1e-4
-
-
-def _signs(method: str) -> tuple[int, ...]:
-    """Theirs leaves the sign of a singular vector to chance."""
-    return (1, -1) if method == "eigen-cam" else (1,)
+    assert np.abs(scaled(found, model.preprocess.size) - expected).max() < 1e-4
 
 
 @pytest.mark.parametrize(("network", "layer", "photograph"), NETWORKS)
-@pytest.mark.parametrize("method", QUICK)
-def test_maps_are_pytorch_grad_cams(
-    real: Path,
-    real_model: Callable[[str], LoadedModel],
-    method: str,
-    network: str,
-    layer: str,
-    photograph: str,
+def test_finer_cam_is_pytorch_grad_cams(
+    real: Path, real_model: Callable[[str], LoadedModel], network: str, layer: str, photograph: str
 ) -> None:
+    """Whose own targets its peer chooses; the others of one pass: test_photographs.py."""
     model = real_model(network)
     plain = plain_network(real, network, len(model.labels))
-    assert_equal_to_theirs(method, model, plain, layer, InputImage.from_path(real / "demo" / photograph))
+    assert_equal_to_theirs("finer-cam", model, plain, layer, InputImage.from_path(real / "demo" / photograph))
 
 
 @pytest.mark.parametrize("method", ["score-cam", "ablation-cam"])
@@ -212,7 +201,9 @@ def test_the_map_of_a_margin_is_the_difference_of_two_scores_maps(cifar: LoadedM
     np.testing.assert_allclose(values(first, "margin"), difference, atol=1e-5)
 
 
-def test_without_a_sign_a_map_is_its_positive_part(cifar: LoadedModel) -> None:
+def test_without_a_sign_a_map_is_its_positive_part(cifar: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, constant in (("rise", "MASKS"), ("integrated_gradients", "STEPS"), ("smoothgrad", "SAMPLES")):
+        monkeypatch.setattr(import_module(f"interpret.heatmaps.{name}"), constant, 16)
     for method in METHODS:
         signed, plain = (
             heatmap(cifar, noise_picture(2, 40, 40), method=method.key, layer="layer2", target=1, signed=sign).values
@@ -222,6 +213,25 @@ def test_without_a_sign_a_map_is_its_positive_part(cifar: LoadedModel) -> None:
 
 
 # ---- behind a layer -----------------------------------------------------------------------------------------------
+
+
+def test_the_more_lies_behind_a_layer_the_fewer_variants_share_a_pass(cifar: LoadedModel) -> None:
+    layers = [cifar.layer(name) for name in ("layer1", "layer2", "layer3")]
+    counts = [together(cifar, layer) for layer in layers]
+    assert behind.FEWEST < counts[0] < counts[1] < counts[2]
+    for layer, count in zip(layers, counts, strict=True):
+        assert count * layer.channels * layer.rows * layer.columns <= behind.NUMBERS
+
+
+def test_how_many_share_a_pass_changes_no_map(cifar: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def values() -> NDArray[np.float32]:
+        return heatmap(cifar, noise_picture(9, 40, 40), method="ablation-cam", layer="layer2", target=2).values
+
+    at_once = values()
+    monkeypatch.setattr(behind, "NUMBERS", 1)
+    monkeypatch.setattr(behind, "FEWEST", 5)
+    assert together(cifar, cifar.layer("layer2")) == 5
+    np.testing.assert_allclose(values(), at_once, atol=1e-4 * float(at_once.max()))
 
 
 class Joined(nn.Module):
