@@ -16,10 +16,12 @@ import torch
 
 from benchmarks.tasks import in_a_process, network, random_picture
 from benchmarks.timing import Row, interleaved
-from interpret import LoadedModel, complete, heatmap
+from interpret import InputImage, LoadedModel, complete, heatmap
 from interpret.heatmaps import Question
 from interpret.heatmaps.ablation_cam import ablation_cam
+from interpret.heatmaps.faithfulness import curves, evidence_job
 from interpret.heatmaps.grad_cam import grad_cam
+from interpret.heatmaps.making import again
 from interpret.heatmaps.score_cam import score_cam
 
 TARGET = 3
@@ -165,6 +167,23 @@ def with_factors(rows: list[Row], ours: str, peers: Iterable[str]) -> Iterator[R
         yield Row(rows[0].task, f"{peer} over {ours}", values[peer] / values[ours], "x", None, rows[0].rounds)
 
 
+def evidence(rounds: int) -> list[Row]:
+    """What is said beside one Grad-CAM map."""
+    at, picture = setting("resnet18"), random_picture()
+    made = heatmap(at.loaded, picture, target=TARGET)
+    views = [picture, InputImage.from_array(picture.pixels[:, ::-1], "mirrored")]
+
+    def few() -> None:
+        complete(curves(at.loaded, at.batch, made.values, TARGET, 32))
+        complete(again(at.loaded.untrained(views), made, at.batch))
+
+    ways: Ways = {
+        "Loupe, deletion and insertion of 32 steps each, one random twin": few,
+        "Loupe, all of it": lambda: complete(evidence_job(at.loaded, picture, made)),
+    }
+    return interleaved("resnet18, evidence for one map", ways, rounds, 1)
+
+
 CALLS, WARM_UP = 200, 20
 _GROWTH = """
 import sys
@@ -189,10 +208,10 @@ def memory() -> Iterator[Row]:
         yield Row(f"resnet18, Grad-CAM, {CALLS} calls after {WARM_UP}, resident memory", way, grown, "MiB", None, 1)
 
 
-def tasks(rounds: int) -> dict[str, Callable[[], Iterator[Row]]]:
+def tasks(rounds: int) -> dict[str, Callable[[], Iterable[Row]]]:
     """All of them by name, each measured when it is asked for."""
     few = min(rounds, 7)
-    found: dict[str, Callable[[], Iterator[Row]]] = {}
+    found: dict[str, Callable[[], Iterable[Row]]] = {}
     for key in ONE_PASS:
         found[f"heatmaps {key}"] = partial(grad_cams, key, rounds)
     found["heatmaps blocks"] = partial(all_blocks, rounds)
@@ -200,5 +219,6 @@ def tasks(rounds: int) -> dict[str, Callable[[], Iterator[Row]]]:
         found[f"heatmaps score-cam {key}"] = partial(score_cams, key, layer, few)
     for key, layer in ABLATION_CAM:
         found[f"heatmaps ablation-cam {key} {layer}"] = partial(ablation_cams, key, layer, few)
+    found["heatmaps evidence"] = partial(evidence, few)
     found["heatmaps memory"] = memory
     return found

@@ -244,9 +244,6 @@ def test_the_figures_of_the_readme_are_those_of_the_recorded_run() -> None:
         return [row["ratio"] for row in rows if row["way"] == way]
 
     said = " ".join(README.split("## How fast")[1].split("## Where")[0].split())
-    for way, form in (("Loupe, Grad-CAM", ".2f"), ("pytorch-grad-cam, Grad-CAM", ".1f"), ("Captum, Grad-CAM", ".1f")):
-        low, high = format(min(ratios(way)), form), format(max(ratios(way)), form)
-        assert f"{low} to {high}" in said or f"{low} and {high}" in said, way
     assert f"takes {ratios('Loupe, all 53 convolutions')[0]:.2f} times" in said
     assert f"its first stage alone {ratios('Loupe, layer1 alone')[0]:.2f} times" in said
     assert f"takes {ratios('Loupe, units of layer1 to layer4')[0]:.2f} times as long as embedding" in said
@@ -263,6 +260,33 @@ def test_the_figures_of_the_readme_are_those_of_the_recorded_run() -> None:
     assert f"opens in {value['Loupe, a.pth'] / 1000:.1f} s and needs at most {memory:.1f} times its size" in said
     started = value["starting the server to first heatmap on the screen"]
     assert f"on the screen {started:.1f} s after the server was started" in said
+
+
+def test_the_figures_on_heatmaps_are_those_of_the_recorded_run() -> None:
+    said = " ".join(README.split("Heatmaps, one picture of 224 px")[1].split("\n\n")[0].split())
+    rows = json.loads((ROOT / "benchmarks/results/heatmaps.json").read_text(encoding="utf-8"))["rows"]
+
+    def found(way: str, task: str, what: str = "ratio") -> list[float]:
+        return [row[what] for row in rows if row["way"] == way and task in row["task"]]
+
+    for way, form in (("Loupe", ".2f"), ("pytorch-grad-cam", ".1f"), ("torch-cam", ".1f"), ("Captum", ".1f")):
+        values = found(way, ", Grad-CAM, one picture")
+        low, high = format(min(values), form), format(max(values), form)
+        assert (
+            len(values) == 5
+            and f"{way.replace('Loupe', 'Grad-CAM')} takes {low} to {high}".replace("Captum takes", "Captum").replace(
+                "torch-cam takes", "torch-cam"
+            )
+            in said
+        ), way
+    assert f"at once take {found('Loupe, at once', 'residual blocks')[0]:.2f} times" in said
+    score, other = (found(peer, "Score-CAM") for peer in ("pytorch-grad-cam", "torch-cam"))
+    assert f"Score-CAM takes {score[0]:.2f} times" in said and f"and {score[1]:.2f} times on MobileNetV2" in said
+    assert f"with torch-cam {other[0]:.2f} and {other[1]:.2f} times" in said
+    ablation = found("pytorch-grad-cam", "Ablation-CAM")
+    assert f"pytorch-grad-cam {ablation[0]:.0f} and {ablation[1]:.1f} times" in said
+    few, whole = (row["value"] / 1000 for row in rows if "evidence" in row["task"])
+    assert f"take {few:.1f} s, all its evidence {whole:.1f} s" in said
 
 
 def test_the_figures_on_filters_are_those_of_the_recorded_runs() -> None:
