@@ -6,13 +6,14 @@ import numpy as np
 import streamlit as st
 
 from interpret.jobs import complete
-from interpret.latent import PROJECTIONS, ProjectionParams, embed, nearest, place, project
+from interpret.latent import PROJECTIONS, Embedding, ProjectionParams, embed, nearest, place, project
 from interpret.latent.embedding import embed_picture, first_count
-from interpret.rendering import class_colour
 from ui.cache import RESULTS, keep_upload
-from ui.components.point_map import MapSelection, point_map
+from ui.components.point_map import point_map
 from ui.controls import ask_for_folder, pick_layer, result_of, settings
-from ui.display import flat_map, inline_image, number, percent, plain, question
+from ui.display import flat_map, number, plain, question
+from ui.latent_colours import coloured, marked, ways
+from ui.latent_side import PANELS, Data, marked_by, show_marked, show_selection
 from ui.library import SHAPES, chosen_model, data_of, data_stamp, data_title, picture_of
 from ui.server import THUMBNAILS
 from ui.state import choose, selection
@@ -52,49 +53,20 @@ with st.expander("Settings and other data"):
             st.rerun()
 
 
-def _gallery(title: str, indices: list[int], distances: list[float] | None = None) -> None:
-    """Pictures of the data set with class, prediction and distance."""
-    st.markdown(title)
-    for start in range(0, len(indices), 3):
-        for cell, at in zip(st.columns(3, gap="small"), range(start, min(start + 3, len(indices))), strict=False):
-            index = indices[at]
-            label = plain(embedded.classes[embedded.labels[index]]) if embedded.labels[index] >= 0 else ""
-            said = plain(model.labels[embedded.predictions[index]])
-            with cell:
-                inline_image(embedded.thumbnails[index], "image/jpeg", embedded.names[index])
-                away = f" · {number(distances[at])}" if distances else ""
-                st.caption(f"{label or said}{away}" + (f", called {said}" if label and said != label else ""))
-
-
-def _neighbours(picked: MapSelection) -> None:
-    """What stands beside the map: the chosen region, the chosen picture's neighbours, or the upload's."""
-    if picked.polygon is not None:
-        inside = np.flatnonzero(picked.members(projection.points, categories))
-        right = embedded.labels[inside] == embedded.predictions[inside]
-        _gallery(f"**{len(inside):,} pictures in the region**", [int(index) for index in inside[:12]])
-        if by_label and len(inside) and _classes_agree:
-            st.caption(f"{percent(float(right.mean()))} of them are called by their right class.")
-        return
-    if picked.clicked is not None:
-        indices, distances = nearest(embedded.vectors[[picked.clicked]], embedded.vectors, 10, params.metric)
-        title = f"**Nearest to {plain(embedded.names[picked.clicked])}** in the layer's space"
-    else:
-        indices, distances = nearest(vector[None], embedded.vectors, 9, params.metric)
-        title = f"**Nearest to your picture, {plain(image.name)}**, in the layer's space"
-    _gallery(title, [int(index) for index in indices[0]], [float(away) for away in distances[0]])
-    st.caption("Under each picture: class · distance in the layer's space. Click a point for its neighbours.")
-
-
 stamp = data_stamp(data)
+source = RESULTS.get_or_make(("source", data, stamp, limit), data_of(data, limit))
 embedded = result_of(
     "embedding",
     ("embedding", model.digest, data, stamp, limit, layer.name),
     "Embedding pictures",
-    lambda: embed(model, data_of(data, limit)(), layer.name),
+    lambda: embed(model, source, layer.name),
 )
-if embedded is not None:
+
+
+def show(embedded: Embedding) -> None:
+    """The map, what it is coloured by, and what stands beside it."""
     key = (model.digest, data, stamp, limit, layer.name)
-    main, side = st.columns([2.6, 1], gap="medium")
+    main, side = st.columns([2.3, 1.3], gap="medium")
     with main:
         area = st.container()
         projection = result_of(
@@ -108,34 +80,28 @@ if embedded is not None:
         projection = RESULTS.get_or_make(
             ("projection", *key, "pca", params), lambda: complete(project(embedded.vectors, "pca", params))
         )
-    _classes_agree = embedded.classes == model.labels
     vector = RESULTS.get_or_make(
         ("vector", model.digest, image.digest, layer.name), lambda: embed_picture(model, image, layer.name)
     )
     ring, distance = place(embedded.vectors, projection, vector[None])
-
-    known = embedded.labels >= 0
-    by_label = bool(known.any()) and len(embedded.classes) > 0
-    if by_label:
-        names = [*embedded.classes, *(["no class"] if not known.all() else [])]
-        categories = np.where(known, embedded.labels, len(embedded.classes))
-        colours = [class_colour(i) for i in range(len(embedded.classes))] + [class_colour(-1)] * (
-            len(names) - len(embedded.classes)
-        )
-    else:
-        present, categories = np.unique(embedded.predictions, return_inverse=True)
-        names = [f"predicted {model.labels[int(index)]}" for index in present]
-        colours = [class_colour(int(index)) for index in present]
+    looked = Data(embedded, model, source, image, vector, params.metric)
+    with side:
+        panel = st.segmented_control("Beside the map", PANELS, default=PANELS[0], key="latent.panel") or PANELS[0]
+        mark = marked_by(panel, looked)
     address = f"{model.digest[:24]}-{abs(hash(key)):x}"
     THUMBNAILS.put(address, embedded.thumbnails)
-
     with area:
+        offered = ways(embedded, model)
+        way = st.segmented_control(
+            "Colour", list(offered), default=next(iter(offered)), format_func=offered.__getitem__, key="latent.colour"
+        ) or next(iter(offered))
+        colours = coloured(way, embedded, model) if mark is None else marked(mark[0], len(embedded.names), mark[1])
         picked = point_map(
             projection.points,
-            categories,
+            colours.categories,
             key=f"map.{address}.{'pca' if quick else method}",
-            names=names,
-            colors=colours,
+            names=colours.names,
+            colors=colours.colours,
             thumbnails=f"thumbnails/{address}/{{index}}",
             captions=embedded.names,
             ring=ring[0],
@@ -144,11 +110,34 @@ if embedded is not None:
             label=f"Map of {len(embedded.names)} pictures",
         )
         if picked.unsupported:
-            st.plotly_chart(flat_map(projection.points, categories, names, colours, embedded.names, ring[0]))
-        truth = "class" if by_label else "prediction"
+            st.plotly_chart(
+                flat_map(projection.points, colours.categories, colours.names, colours.colours, embedded.names, ring[0])
+            )
+        truth = offered[way] if mark is None else f"pictures {mark[1]}"
         st.caption(
             f"{'PCA, until UMAP is ready' if quick else methods[method]}: {len(embedded.names):,} pictures at "
-            f"{plain(layer.name)} of {plain(model.name)}; colour is the {truth}."
+            f"{plain(layer.name)} of {plain(model.name)}; colour is the {plain(truth)}."
         )
     with side:
-        _neighbours(picked)
+        if panel == PANELS[0]:
+            inside = picked.members(projection.points, colours.categories)
+            show_selection(looked, picked, np.flatnonzero(inside))
+        else:
+            show_marked(looked, mark)
+    with main:
+        st.caption(_outside(embedded, float(distance[0]), key))
+
+
+def _outside(embedded: Embedding, distance: float, key: tuple[object, ...]) -> str:
+    """Whether the uploaded picture belongs among these: its distance against theirs."""
+
+    def usual() -> float:
+        return float(np.quantile(nearest(embedded.vectors, embedded.vectors, 2, params.metric)[1][:, 1], 0.99))
+
+    limit = RESULTS.get_or_make(("usual distance", *key, params.metric), usual)
+    said = f"Your picture lies {number(distance)} from its nearest neighbour; 99 % of these lie within {number(limit)}."
+    return f"{said} **It is outside the map**: its place tells little." if distance > limit else said
+
+
+if embedded is not None:
+    show(embedded)

@@ -1,0 +1,85 @@
+"""The Latent space page: colours, what a search and the confusions mark, one picture's card, a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from interpret import load_model
+from interpret.datasets import open_source
+from interpret.jobs import complete
+from interpret.latent import Embedding, embed
+from interpret.model import LoadedModel
+from tests.ui.browser import RunningApp, open_app, running_app, settle
+from tests.ui.test_journey import REPOSITORY, WAIT
+from ui.latent_colours import coloured, marked, of_numbers, true_classes, ways
+
+CLEAN = REPOSITORY / "checkpoints" / "shapes-clean.safetensors"
+
+
+@pytest.fixture(scope="module")
+def embedded() -> tuple[LoadedModel, Embedding]:
+    model = load_model(CLEAN)
+    return model, complete(embed(model, open_source("shapes:24"), "layer3"))
+
+
+def test_points_are_coloured_by_what_is_asked(embedded: tuple[LoadedModel, Embedding]) -> None:
+    model, found = embedded
+    assert list(ways(found, model)) == ["class", "prediction", "right", "confidence"]
+    for way in ways(found, model):
+        colours = coloured(way, found, model)
+        assert len(colours.names) == len(colours.colours) > colours.categories.max() and len(colours.categories) == 24
+    truth = true_classes(found, model)
+    right = coloured("right", found, model)
+    assert [right.names[at] for at in right.categories] == [
+        "right" if same else "wrong" for same in truth == found.predictions
+    ]
+    predicted = coloured("prediction", found, model)
+    assert [predicted.names[at] for at in predicted.categories] == [
+        f"predicted {model.labels[index]}" for index in found.predictions
+    ]
+    unknown = replace(found, labels=np.full(24, -1))
+    assert list(ways(unknown, model)) == ["prediction", "confidence"]
+    assert (true_classes(unknown, model) == -1).all()
+    half = replace(found, labels=np.where(np.arange(24) < 12, found.labels, -1))
+    assert coloured("class", half, model).names[-1] == "no class"
+    assert set(coloured("right", half, model).categories[12:]) == {2}
+
+
+def test_numbers_become_equal_steps() -> None:
+    found = of_numbers(np.array([0.0, 0.16, 0.17, 0.99, 1.0]), 0, 1)
+    assert found.categories.tolist() == [0, 0, 1, 5, 5] and found.names[0] == "0.0\u00a0% to 16.7\u00a0%"
+    assert all(len(colour) == 7 for colour in found.colours)
+    some = marked(np.array([1, 3]), 5, "with a tag")
+    assert some.categories.tolist() == [0, 1, 0, 1, 0] and some.names == ("others", "with a tag")
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    home: Path = tmp_path_factory.mktemp("home")
+    with running_app(REPOSITORY / "app.py", environment={"LOUPE_HOME": str(home)}) as running:
+        yield running
+
+
+def test_searching_marks_points_and_lists_them(app: RunningApp, page: Any) -> None:
+    open_app(
+        page,
+        f"{app.url}/latent-space?checkpoint=bundled/shapes-clean.safetensors&picture=sample/china.jpg&layer=layer3",
+    )
+    page.get_by_text("from its nearest neighbour", exact=False).wait_for(timeout=WAIT)
+    page.get_by_role("radio", name="right or wrong").click()
+    page.get_by_text("colour is the right or wrong", exact=False).wait_for(timeout=WAIT)
+    page.get_by_role("radio", name="Find").click()
+    page.get_by_label("File name or class").fill("star")
+    page.get_by_label("File name or class").press("Enter")
+    page.get_by_text('pictures with "star"', exact=False).first.wait_for(timeout=WAIT)
+    page.get_by_role("button", name="Their heatmaps").click()
+    page.get_by_text("Grad-CAM of the predicted class, each over its own maximum.").wait_for(timeout=WAIT)
+    page.get_by_role("radio", name="Confusions").click()
+    page.get_by_text("Rows: the class; columns: what the network says.", exact=False).wait_for(timeout=WAIT)
+    settle(page)

@@ -1,0 +1,93 @@
+"""What the points of a map are coloured by."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interpret.labels import matched_classes
+from interpret.latent import Embedding
+from interpret.model import LoadedModel
+from interpret.rendering import class_colour, palette
+from ui.display import percent
+
+RIGHT, WRONG, UNKNOWN, CHOSEN = "#4e9a5b", "#d1495b", "#9aa0a6", "#d1495b"
+STEPS = 6
+"""Colours of a number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Colouring:
+    """Categories of points.
+
+    Attributes:
+        categories: int64 [n], from 0.
+        names: of the categories; untrusted text.
+        colours: as "#rrggbb".
+    """
+
+    categories: NDArray[np.int64]
+    names: tuple[str, ...]
+    colours: tuple[str, ...]
+
+
+def true_classes(embedded: Embedding, model: LoadedModel) -> NDArray[np.int64]:
+    """The network's class that each picture's own class is: int64 [n]; -1 where that cannot be told."""
+    found, _ = matched_classes(embedded.classes, model.labels)
+    table = np.array([*found, -1], np.int64)
+    return table[np.where(embedded.labels >= 0, embedded.labels, len(found))]
+
+
+def ways(embedded: Embedding, model: LoadedModel) -> dict[str, str]:
+    """What points can be coloured by: key -> title; the first is what they are coloured by at first."""
+    found = {}
+    if embedded.classes and (embedded.labels >= 0).any():
+        found["class"] = "class"
+    found["prediction"] = "prediction"
+    if (true_classes(embedded, model) >= 0).any():
+        found["right"] = "right or wrong"
+    return {**found, "confidence": "confidence"}
+
+
+def coloured(way: str, embedded: Embedding, model: LoadedModel) -> Colouring:
+    """The categories of a way of `ways`."""
+    if way == "class":
+        known = embedded.labels >= 0
+        count = len(embedded.classes)
+        rest = () if known.all() else ("no class",)
+        return Colouring(
+            np.where(known, embedded.labels, count),
+            (*embedded.classes, *rest),
+            tuple(class_colour(index) for index in range(count)) + tuple(UNKNOWN for _ in rest),
+        )
+    if way == "right":
+        truth = true_classes(embedded, model)
+        right = np.where(truth < 0, 2, (truth != embedded.predictions).astype(np.int64))
+        return Colouring(right.astype(np.int64), ("right", "wrong", "no class known"), (RIGHT, WRONG, UNKNOWN))
+    if way == "confidence":
+        return of_numbers(embedded.confidences, 0.0, 1.0)
+    present, categories = np.unique(embedded.predictions, return_inverse=True)
+    return Colouring(
+        categories.astype(np.int64),
+        tuple(f"predicted {model.labels[int(index)]}" for index in present),
+        tuple(class_colour(int(index)) for index in present),
+    )
+
+
+def of_numbers(values: NDArray[np.floating], low: float, high: float) -> Colouring:  # type: ignore[type-arg]
+    """Equal steps from low to high, in the colours of a sequential palette."""
+    edges = np.linspace(low, high, STEPS + 1)
+    categories = np.clip(np.digitize(values, edges[1:-1]), 0, STEPS - 1)
+    table = palette("viridis")[np.linspace(0, 255, STEPS).astype(int)]
+    names = tuple(f"{percent(float(a))} to {percent(float(b))}" for a, b in itertools.pairwise(edges))
+    return Colouring(categories.astype(np.int64), names, tuple("#" + bytes(row).hex() for row in table))
+
+
+def marked(indices: NDArray[np.int64], count: int, title: str) -> Colouring:
+    """Some points against all others."""
+    categories = np.zeros(count, np.int64)
+    categories[indices] = 1
+    return Colouring(categories, ("others", title), (UNKNOWN, CHOSEN))
