@@ -19,7 +19,10 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from benchmarks.timing import Row, interleaved
 from interpret import InputImage, LoadedModel, complete, embed, load_model
+from interpret.batches import decoded_batches
 from interpret.datasets import PictureSource, open_source
+from interpret.latent.embedder import Embedder, batches_of
+from interpret.rendering import thumbnail
 from interpret.runtime import choose_runtime
 from interpret.units import collect_units
 
@@ -87,49 +90,96 @@ def _jpegs(folder: Path, pictures: int) -> PictureSource:
     return open_source(folder)
 
 
-def embedding(pictures: int) -> list[Row]:
-    """Pictures per second from JPEG files to vectors, against a plain loop over torchvision's extractor at batch 32."""
-    from torchvision import transforms
+class _Files(torch.utils.data.Dataset[torch.Tensor]):
+    """JPEG files, prepared as torchvision prepares them for ImageNet networks."""
 
+    def __init__(self, files: list[Path], model: LoadedModel) -> None:
+        from torchvision import transforms
+
+        self.files = files
+        self.steps = transforms.Compose(
+            [
+                transforms.Resize(256),
+                transforms.CenterCrop(224),
+                transforms.ToTensor(),
+                transforms.Normalize(model.preprocess.mean, model.preprocess.std),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        prepared: torch.Tensor = self.steps(Image.open(self.files[index]).convert("RGB"))
+        return prepared
+
+
+def embedding(pictures: int) -> list[Row]:
+    """Pictures per second from JPEG files to vectors, and what decoding alone would allow.
+
+    Against a DataLoader of two workers (already started) before torchvision's extractor, in batches of 32. Loupe also
+    makes thumbnails, predictions and, each time anew, the copy of the network with its BatchNorms folded.
+    """
     loaded, plain = network("resnet18")
     device = loaded.runtime.device
     extractor = create_feature_extractor(plain, ["avgpool"])
-    steps = transforms.Compose(
-        [
-            transforms.Resize(256),
-            transforms.CenterCrop(224),
-            transforms.ToTensor(),
-            transforms.Normalize(loaded.preprocess.mean, loaded.preprocess.std),
-        ]
-    )
     with tempfile.TemporaryDirectory() as folder:
         source = _jpegs(Path(folder), pictures)
-        files = sorted(Path(folder).glob("*.jpg"))
+        files = _Files(sorted(Path(folder).glob("*.jpg")), loaded)
+        loader = torch.utils.data.DataLoader(files, 32, num_workers=2, persistent_workers=True)
+        embedder = Embedder(loaded, source, ["layer4"], "mean", "float32")
 
         def loop() -> None:
             with torch.no_grad():
-                for start in range(0, len(files), 32):
-                    batch = torch.stack([steps(Image.open(file).convert("RGB")) for file in files[start : start + 32]])
+                for batch in loader:
                     extractor(batch.to(device))["avgpool"].flatten(1).cpu()
 
+        def loupe() -> None:
+            complete(embed(loaded, source, "layer4"))
+
+        task = f"resnet18, embedding {pictures} JPEGs of 500 x 375"
         rows = interleaved(
-            f"resnet18, embedding {pictures} JPEGs of 500 x 375",
-            {"plain loop, batch 32": loop, "Loupe": lambda: complete(embed(loaded, source, "layer4"))},
-            3,
+            task,
+            {
+                "DataLoader and torchvision's extractor, batch 32": loop,
+                "Loupe": loupe,
+                **{
+                    f"Loupe, in batches of {size}": lambda size=size: list(  # type: ignore[misc]
+                        embedder.parts(batches_of(range(pictures), size))
+                    )
+                    for size in (4, 16, 32)
+                },
+                "decoding alone, DataLoader": lambda: list(loader),
+                "decoding alone, Loupe with thumbnails": lambda: list(
+                    decoded_batches(loaded, source, range(pictures), 8, lambda image: thumbnail(image.pixels))
+                ),
+            },
+            5,
             1,
         )
-    base = pictures / rows[0].value * 1000
+        spent = [_processor_seconds(way) / pictures * 1000 for way in (loop, loupe)]
+    base = rows[0].value
     return [
-        Row(
-            row.task,
-            row.way,
-            pictures / row.value * 1000,
-            "pictures/s",
-            index and pictures / row.value * 1000 / base,
-            3,
-        )
-        for index, row in enumerate(rows)
+        *(
+            Row(row.task, row.way, pictures / row.value * 1000, "pictures/s", base / row.value if number else None, 5)
+            for number, row in enumerate(rows)
+        ),
+        Row(task, "DataLoader and extractor, processor time a picture", spent[0], "ms", None, 1),
+        Row(task, "Loupe, processor time a picture", spent[1], "ms", spent[1] / spent[0], 1),
     ]
+
+
+def _processor_seconds(work: Callable[[], object]) -> float:
+    """Seconds of all cores that this process and its children spend on something: other programs do not count."""
+    import psutil  # type: ignore[import-untyped]
+
+    def spent() -> float:
+        own = psutil.Process()
+        return sum(sum(process.cpu_times()[:2]) for process in (own, *own.children()))
+
+    before = spent()
+    work()
+    return spent() - before
 
 
 def unit_pass(pictures: int) -> list[Row]:

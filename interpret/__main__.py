@@ -27,7 +27,7 @@ def numbers(text: str) -> tuple[float, ...]:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands, whose `run` default is the command's function."""
-    from interpret import commands, filter_commands, heatmap_commands, unit_commands
+    from interpret import commands, embedding_commands, filter_commands, heatmap_commands, unit_commands
 
     everything = _Parser(add_help=False)
     everything.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -76,10 +76,8 @@ def parser() -> argparse.ArgumentParser:
     filters = command("filters", "pictures that excite channels, by gradient ascent", network, filter_commands.filters)
     filter_commands.add_options(filters)
 
-    embed = command("embed", "the vectors of a data set at a layer", network, commands.save_embedding)
-    embed.add_argument("data", metavar="DATA", help='folder, .zip, "shapes" or "shapes:500"')
-    embed.add_argument("--layer", metavar="NAME", help="the last spatial layer before pooling if not given")
-    embed.add_argument("--out", required=True, metavar="RUN")
+    embed = command("embed", "the vectors of a data set at some layers", network, embedding_commands.save_embedding)
+    embedding_commands.add_embed_options(embed)
 
     units = command("units", "what a data set excites in each channel of a layer", network, unit_commands.save_units)
     units.add_argument("data", metavar="DATA", help='folder, .zip, "shapes" or "shapes:500"')
@@ -87,13 +85,8 @@ def parser() -> argparse.ArgumentParser:
     units.add_argument("--channels", default="0-15", metavar="LIST", help="whose crops are drawn (0-15)")
     units.add_argument("--out", required=True, metavar="DIR")
 
-    project = command("project", "a map of an embedded data set", everything, commands.save_projection)
-    project.add_argument("run_folder", metavar="RUN")
-    project.add_argument("--method", default="umap", metavar="KEY")
-    project.add_argument("--neighbors", type=int, default=15)
-    project.add_argument("--min-dist", type=float, default=0.1)
-    project.add_argument("--metric", default="euclidean", choices=("euclidean", "cosine"))
-    project.add_argument("--seed", type=int, default=0)
+    project = command("project", "a map of an embedded data set", everything, embedding_commands.save_projection)
+    embedding_commands.add_project_options(project)
     return root
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import platform
 import shutil
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,10 @@ import numpy as np
 import torch
 
 from interpret.activations import activations
-from interpret.datasets import open_source
 from interpret.errors import BadInput
 from interpret.images import InputImage
 from interpret.inspection import inspected
 from interpret.jobs import Job, Progress, T, complete
-from interpret.latent import ProjectionParams, embed, project
 from interpret.loading import load_model
 from interpret.model import LoadedModel
 from interpret.rendering import Scale, colour, grid, png, scaled_up
@@ -87,73 +83,6 @@ def save_activations(options: argparse.Namespace) -> Answer:
     return answer, f"{maps.values.shape[0]} channels of {options.layer} written to {folder}"
 
 
-def save_embedding(options: argparse.Namespace) -> Answer:
-    """A run folder: `embedding.npy` [pictures, d], `index.parquet` in the same order, `manifest.json`."""
-    model = model_of(options)
-    source = open_source(options.data)
-    embedded = driven(embed(model, source, options.layer), options)
-    folder = output_folder(options.out)
-    np.save(folder / "embedding.npy", embedded.vectors)
-    _write_index(
-        folder,
-        {
-            "path": list(embedded.names),
-            "label": [embedded.classes[i] if i >= 0 else None for i in embedded.labels],
-            "prediction": [int(index) for index in embedded.predictions],
-            "predicted_label": [model.labels[index] for index in embedded.predictions],
-            "confidence": [float(value) for value in embedded.confidences],
-        },
-    )
-    answer = finish(
-        folder,
-        model,
-        command="embed",
-        data=options.data,
-        data_digest=source.digest,
-        layer=embedded.layer.name,
-        pictures=len(embedded.names),
-        classes=list(embedded.classes),
-        skipped=[{"image": name, "reason": reason} for name, reason in embedded.skipped],
-        axes=["pictures", "dimensions"],
-        shape=list(embedded.vectors.shape),
-    )
-    broken = f", {len(embedded.skipped)} broken ones skipped" if embedded.skipped else ""
-    return answer, f"{len(embedded.names):,} pictures embedded at {embedded.layer.name}{broken}: {folder}"
-
-
-def save_projection(options: argparse.Namespace) -> Answer:
-    """`projection.npy` [pictures, 2], in the order of the run's index, and `projection.json`."""
-    folder = Path(options.run_folder)
-    if not (folder / "embedding.npy").is_file() or not (folder / "manifest.json").is_file():
-        raise BadInput(
-            f'"{folder}" is no finished run folder. Make one with: python -m interpret embed CKPT DATA --out RUN'
-        )
-    try:
-        vectors = np.load(folder / "embedding.npy", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise BadInput(f'"{folder / "embedding.npy"}" is damaged: {str(error).rstrip(".")}.') from None
-    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype != np.float32:
-        raise BadInput(f'"{folder / "embedding.npy"}" is damaged: it is no table of float32 numbers.')
-    params = ProjectionParams(options.neighbors, options.min_dist, options.metric, options.seed)
-    result = driven(project(vectors, options.method, params), options)
-    _save_renamed(folder / "projection.npy", result.points)
-    answer = {
-        "command": "project",
-        "method": result.method,
-        "parameters": {
-            "neighbors": params.neighbors,
-            "min_dist": params.min_dist,
-            "metric": params.metric,
-            "seed": params.seed,
-        },
-        "axes": ["pictures", "xy"],
-        "shape": list(result.points.shape),
-        "versions": _versions(),
-    }
-    (folder / "projection.json").write_text(json.dumps(answer, indent=2), encoding="utf-8")
-    return {**answer, "out": str(folder)}, f"{result.method} of {len(vectors):,} pictures written to {folder}"
-
-
 def model_of(options: argparse.Namespace) -> LoadedModel:
     changes: dict[str, Any] = {
         name: getattr(options, name) for name in ("mean", "std") if getattr(options, name) is not None
@@ -211,13 +140,13 @@ def finish(folder: Path, model: LoadedModel, **facts: Any) -> dict[str, Any]:
         "model_digest": model.digest,
         "architecture": model.architecture.key,
         "device": str(model.runtime.device),
-        "versions": _versions(),
+        "versions": versions(),
     }
     write_whole(folder / "manifest.json", json.dumps(manifest, indent=2, allow_nan=False).encode())
     return {**manifest, "out": str(folder)}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     import torchvision
 
     from interpret import __version__
@@ -229,23 +158,6 @@ def _versions() -> dict[str, str]:
         "torchvision": torchvision.__version__,
         "numpy": np.__version__,
     }
-
-
-def _save_renamed(path: Path, values: np.ndarray[Any, Any]) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.npy")
-    np.save(unfinished, values)
-    unfinished.replace(path)
-
-
-def _write_index(folder: Path, columns: Mapping[str, list[Any]]) -> None:
-    import pyarrow
-    from pyarrow import parquet
-
-    def text(value: Any) -> Any:  # file names need not be Unicode; Parquet's strings must
-        return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-
-    encodable = {name: [text(value) for value in values] for name, values in columns.items()}
-    parquet.write_table(pyarrow.table(encodable), folder / "index.parquet")
 
 
 def json_number(value: float) -> float | None:

@@ -8,12 +8,16 @@ import streamlit as st
 from interpret.jobs import complete
 from interpret.latent import PROJECTIONS, Embedding, ProjectionParams, embed, nearest, place, project
 from interpret.latent.embedding import embed_picture, first_count
+from interpret.latent.projection import Points
+from interpret.rendering import png, scatter
 from ui.cache import RESULTS, keep_upload
-from ui.components.point_map import point_map
+from ui.components.point_map import MapSelection, point_map
 from ui.controls import ask_for_folder, pick_layer, result_of, settings
-from ui.display import flat_map, number, plain, question
+from ui.display import flat_map, inline_image, number, plain, question
 from ui.latent_colours import coloured, marked, ways
 from ui.latent_side import PANELS, Data, marked_by, show_marked, show_selection
+from ui.latent_stands_out import cluster_colours, clusters_of, stands_out
+from ui.latent_trust import show_layers, show_trust
 from ui.library import SHAPES, chosen_model, data_of, data_stamp, data_title, picture_of
 from ui.server import THUMBNAILS
 from ui.state import choose, selection
@@ -66,14 +70,29 @@ embedded = result_of(
 def show(embedded: Embedding) -> None:
     """The map, what it is coloured by, and what stands beside it."""
     key = (model.digest, data, stamp, limit, layer.name)
+    offered = ways(embedded, model)
+    first = next(iter(offered))
+    above = st.columns(2, gap="small")
+    way = above[0].segmented_control(
+        "Colour", list(offered), default=first, format_func=offered.__getitem__, key="latent.colour"
+    )
+    way = way or first
+    panel = above[1].segmented_control("Beside the map", PANELS, default=PANELS[0], key="latent.panel") or PANELS[0]
     main, side = st.columns([2.3, 1.3], gap="medium")
+
+    def forming(points: Points) -> None:
+        """The map while it is laid out."""
+        shown = scatter(points[:, :2], coloured(first, embedded, model).categories, None, 320)
+        inline_image(png(shown), "image/png", "The map as it forms", 320)
+
     with main:
         area = st.container()
         projection = result_of(
             "projection",
             ("projection", *key, method, params),
             f"{methods[method]} of {len(embedded.names):,} pictures",
-            lambda: project(embedded.vectors, method, params),
+            lambda: project(embedded.vectors, method, params, embedded.labels),
+            preview=forming,
         )
     quick = projection is None
     if projection is None:
@@ -86,46 +105,53 @@ def show(embedded: Embedding) -> None:
     ring, distance = place(embedded.vectors, projection, vector[None])
     looked = Data(embedded, model, source, image, vector, params.metric)
     with side:
-        panel = st.segmented_control("Beside the map", PANELS, default=PANELS[0], key="latent.panel") or PANELS[0]
-        mark = marked_by(panel, looked)
+        of_map = (*key, projection.method, params)
+        mark = stands_out(looked, projection, of_map, key) if panel == "Stands out" else marked_by(panel, looked)
     address = f"{model.digest[:24]}-{abs(hash(key)):x}"
     THUMBNAILS.put(address, embedded.thumbnails)
     with area:
-        offered = ways(embedded, model)
-        way = st.segmented_control(
-            "Colour", list(offered), default=next(iter(offered)), format_func=offered.__getitem__, key="latent.colour"
-        ) or next(iter(offered))
-        colours = coloured(way, embedded, model) if mark is None else marked(mark[0], len(embedded.names), mark[1])
-        picked = point_map(
-            projection.points,
-            colours.categories,
-            key=f"map.{address}.{'pca' if quick else method}",
-            names=colours.names,
-            colors=colours.colours,
-            thumbnails=f"thumbnails/{address}/{{index}}",
-            captions=embedded.names,
-            ring=ring[0],
-            ring_label=image.name,
-            height=420,
-            label=f"Map of {len(embedded.names)} pictures",
-        )
+        groups = clusters_of(looked, projection, of_map) if way == "cluster" else None
+        colours = coloured(way, embedded, model) if groups is None else cluster_colours(groups)
+        if mark is not None:
+            colours = marked(mark[0], len(embedded.names), mark[1])
+        deep = projection.points.shape[1] == 3
+        picked = MapSelection(unsupported=True)
+        if not deep:
+            picked = point_map(
+                projection.points,
+                colours.categories,
+                key=f"map.{address}.{'pca' if quick else method}",
+                names=colours.names,
+                colors=colours.colours,
+                thumbnails=f"thumbnails/{address}/{{index}}",
+                captions=embedded.names,
+                ring=ring[0],
+                ring_label=image.name,
+                height=420,
+                label=f"Map of {len(embedded.names)} pictures",
+            )
         if picked.unsupported:
             st.plotly_chart(
                 flat_map(projection.points, colours.categories, colours.names, colours.colours, embedded.names, ring[0])
             )
         truth = offered[way] if mark is None else f"pictures {mark[1]}"
+        title = f"PCA, until {methods[method]} is ready" if quick else methods[method]
         st.caption(
-            f"{'PCA, until UMAP is ready' if quick else methods[method]}: {len(embedded.names):,} pictures at "
+            f"{title}: {len(embedded.names):,} pictures at "
             f"{plain(layer.name)} of {plain(model.name)}; colour is the {plain(truth)}."
         )
     with side:
         if panel == PANELS[0]:
             inside = picked.members(projection.points, colours.categories)
             show_selection(looked, picked, np.flatnonzero(inside))
+        elif panel == "Trust":
+            show_trust(looked, projection, of_map)
         else:
             show_marked(looked, mark)
     with main:
         st.caption(_outside(embedded, float(distance[0]), key))
+    st.markdown("##### Across layers")
+    show_layers(looked, colours, params, key)
 
 
 def _outside(embedded: Embedding, distance: float, key: tuple[object, ...]) -> str:

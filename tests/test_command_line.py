@@ -20,14 +20,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from interpret import FilterParams, InputImage, LoadedModel, activations, complete, embed, filter_images, heatmap
+from interpret import FilterParams, InputImage, LoadedModel, activations, complete, filter_images, heatmap
 from interpret.__main__ import main
 from interpret.checkpoints import read_checkpoint
-from interpret.datasets import open_source
 from interpret.datasets.sources import shapes_source
 from tests.checkpoints.test_reading import Hostile
 from tests.conftest import REPOSITORY, encoded, noise_picture
-from tests.latent.test_embedding import folder_of_pictures
 
 Capture = pytest.CaptureFixture[str]
 
@@ -223,42 +221,7 @@ def test_the_first_sixteen_channels_by_default(capsys: Capture, cifar_checkpoint
     ] == list(range(8))
 
 
-# ---- embed and project --------------------------------------------------------------------------------------------
-
-
-def test_embed_and_project(capsys: Capture, cifar_checkpoint: Path, cifar: LoadedModel, tmp_path: Path) -> None:
-    from pyarrow import parquet
-
-    data, run = folder_of_pictures(tmp_path / "data", 24), tmp_path / "run"
-    (data / "left" / "zz.png").write_bytes(b"broken")
-    answer = answered(capsys, "embed", cifar_checkpoint, data, "--layer", "layer2", "--out", run)
-    vectors = np.load(run / "embedding.npy")
-    expected = complete(embed(cifar, open_source(data), "layer2"))
-    assert vectors.dtype == np.float32 and vectors.shape == (24, 32)
-    np.testing.assert_allclose(vectors, expected.vectors, atol=1e-5)
-    index = parquet.read_table(run / "index.parquet").to_pydict()
-    assert index["path"] == list(expected.names) and len(index["path"]) == 24
-    assert index["label"] == [name.split("/")[0] for name in expected.names]
-    assert index["predicted_label"] == [cifar.labels[i] for i in index["prediction"]]
-    found = manifest(run)
-    assert (found["pictures"], found["layer"], found["shape"]) == (24, "layer2", [24, 32])
-    assert [row["image"] for row in found["skipped"]] == ["left/zz.png"] and found["data_digest"]
-    assert answer["out"] == str(run)
-
-    mapped = answered(capsys, "project", run, "--neighbors", 6, "--min-dist", 0.3, "--seed", 2)
-    points = np.load(run / "projection.npy")
-    assert points.dtype == np.float32 and points.shape == (24, 2) and np.isfinite(points).all()
-    assert (mapped["method"], mapped["shape"]) == ("umap", [24, 2])
-    assert mapped["parameters"] == {"neighbors": 6, "min_dist": 0.3, "metric": "euclidean", "seed": 2}
-
-    assert "pca of 24 pictures" in said(capsys, "project", run, "--method", "pca")
-    assert not np.array_equal(np.load(run / "projection.npy"), points)
-    assert json.loads((run / "projection.json").read_text())["method"] == "pca"
-
-
-def test_embedding_shapes_by_name(capsys: Capture, cifar_checkpoint: Path, tmp_path: Path) -> None:
-    answer = answered(capsys, "embed", cifar_checkpoint, "shapes:10", "--out", tmp_path)
-    assert (answer["pictures"], len(answer["classes"]), answer["shape"]) == (10, 8, [10, 64])
+# ---- odd names ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no text")
@@ -281,12 +244,11 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     "activations": ("--layer", "conv1"),
     "heatmap": (),
     "filters": ("--layer", "conv1", "--channels", "0", "--steps", 1),
-    "embed": (),
 }
 
 
 def command(name: str, checkpoint: Path, picture: Path, out: Path) -> tuple[object, ...]:
-    what = {"filters": (), "embed": ("shapes:3",)}.get(name, (picture,))
+    what = () if name == "filters" else (picture,)
     return (name, checkpoint, *what, *COMMANDS[name], "--out", out)
 
 
@@ -325,7 +287,6 @@ def test_a_run_that_fails_leaves_no_manifest(
         raise OSError(28, "No space left on device", "somewhere")
 
     written_by = {
-        "embed": "commands._write_index",
         "filters": "filter_commands.png",
         "heatmap": "heatmap_commands.png",
     }.get(name, "commands.png")

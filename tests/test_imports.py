@@ -48,7 +48,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("interpret",),
     ("interpret.inspection",),
     ("interpret.commands",),
-    ("interpret.filter_commands", "interpret.heatmap_commands", "interpret.unit_commands"),
+    (
+        "interpret.embedding_commands",
+        "interpret.filter_commands",
+        "interpret.heatmap_commands",
+        "interpret.unit_commands",
+    ),
     ("interpret.__main__",),
     ("ui",),
     ("pages",),

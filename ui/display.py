@@ -183,23 +183,32 @@ def flat_map(
     captions: Sequence[str],
     ring: NDArray[np.float32],
 ) -> Any:
-    """The map of a data set as a Plotly chart, for browsers without WebGL2. Arguments as of `point_map`."""
+    """The map of a data set as a Plotly chart: in space, or for browsers without WebGL2. Arguments as of `point_map`.
+
+    Args:
+        points: [n, 2] or [n, 3]; `ring` likewise.
+    """
     from plotly import graph_objects
 
-    chart = graph_objects.Figure()
+    chart, deep = graph_objects.Figure(), points.shape[1] == 3
+    add = chart.add_scatter3d if deep else chart.add_scatter
     for index, name in enumerate(names):
         own = np.flatnonzero(categories == index)
-        chart.add_scatter(
-            x=points[own, 0],
-            y=points[own, 1],
+        add(
+            **{axis: points[own, at] for at, axis in enumerate("xyz" if deep else "xy")},
             mode="markers",
             name=html.escape(name),
-            marker={"color": colours[index], "size": 6},
+            marker={"color": colours[index], "size": 3 if deep else 6},
             text=[html.escape(captions[int(at)]) for at in own],
             hoverinfo="text",
         )
-    marker = {"symbol": "circle-open", "size": 18, "color": "black", "line": {"width": 3}}
-    chart.add_scatter(x=ring[:1], y=ring[1:], mode="markers", name="your picture", marker=marker)
+    marker = {"symbol": "circle-open", "size": 18, "color": "#808080", "line": {"width": 3}}
+    where = {axis: ring[at : at + 1] for at, axis in enumerate("xyz" if deep else "xy")}
+    add(**where, mode="markers", name="your picture", marker=marker)
+    if deep:
+        hidden = {"visible": False}
+        chart.update_layout(scene={"xaxis": hidden, "yaxis": hidden, "zaxis": hidden}, height=520, margin={"t": 0})
+        return chart
     chart.update_xaxes(visible=False)
     chart.update_yaxes(visible=False, scaleanchor="x")
     return chart

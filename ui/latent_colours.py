@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from interpret.labels import matched_classes
 from interpret.latent import Embedding
+from interpret.latent.groups import true_classes
 from interpret.model import LoadedModel
 from interpret.rendering import class_colour, palette
 from ui.display import percent
@@ -34,22 +34,15 @@ class Colouring:
     colours: tuple[str, ...]
 
 
-def true_classes(embedded: Embedding, model: LoadedModel) -> NDArray[np.int64]:
-    """The network's class that each picture's own class is: int64 [n]; -1 where that cannot be told."""
-    found, _ = matched_classes(embedded.classes, model.labels)
-    table = np.array([*found, -1], np.int64)
-    return table[np.where(embedded.labels >= 0, embedded.labels, len(found))]
-
-
 def ways(embedded: Embedding, model: LoadedModel) -> dict[str, str]:
     """What points can be coloured by: key -> title; the first is what they are coloured by at first."""
     found = {}
     if embedded.classes and (embedded.labels >= 0).any():
         found["class"] = "class"
     found["prediction"] = "prediction"
-    if (true_classes(embedded, model) >= 0).any():
+    if (true_classes(embedded, model.labels) >= 0).any():
         found["right"] = "right or wrong"
-    return {**found, "confidence": "confidence"}
+    return {**found, "confidence": "confidence", "cluster": "cluster"}
 
 
 def coloured(way: str, embedded: Embedding, model: LoadedModel) -> Colouring:
@@ -64,7 +57,7 @@ def coloured(way: str, embedded: Embedding, model: LoadedModel) -> Colouring:
             tuple(class_colour(index) for index in range(count)) + tuple(UNKNOWN for _ in rest),
         )
     if way == "right":
-        truth = true_classes(embedded, model)
+        truth = true_classes(embedded, model.labels)
         right = np.where(truth < 0, 2, (truth != embedded.predictions).astype(np.int64))
         return Colouring(right.astype(np.int64), ("right", "wrong", "no class known"), (RIGHT, WRONG, UNKNOWN))
     if way == "confidence":

@@ -12,12 +12,12 @@ from interpret.datasets import PictureSource
 from interpret.heatmaps import Heatmap, heatmap
 from interpret.images import InputImage
 from interpret.latent import Embedding
+from interpret.latent.groups import true_classes
 from interpret.model import LoadedModel
 from interpret.rendering import Scale, overlay, png, thumbnail
 from ui.cache import RESULTS, keep_upload
 from ui.display import download_tables, inline_image, number, percent, plain
 from ui.figures import figure, figures
-from ui.latent_colours import true_classes
 from ui.state import choose
 
 SHOWN, HEATMAPS = 12, 6
@@ -50,14 +50,19 @@ def gallery(
 
 
 def chosen_pictures(
-    embedded: Embedding, model: LoadedModel, source: PictureSource, indices: NDArray[np.int64], title: str
+    embedded: Embedding,
+    model: LoadedModel,
+    source: PictureSource,
+    indices: NDArray[np.int64],
+    title: str,
+    numbers: NDArray[np.float32] | None = None,
 ) -> None:
     """A selection: how many of each class, its pictures, their heatmaps, and the list as a file."""
     if not len(indices):
         st.caption("No picture lies there.")
         return
     st.markdown(f"**{len(indices):,} pictures** {plain(title)}")
-    truth = true_classes(embedded, model)[indices]
+    truth = true_classes(embedded, model.labels)[indices]
     known = truth >= 0
     if known.any():
         right = float((truth == embedded.predictions[indices])[known].mean())
@@ -69,7 +74,7 @@ def chosen_pictures(
     present, counts = np.unique(np.array(names, object).astype(str), return_counts=True)
     order = np.argsort(-counts, kind="stable")[:6]
     st.caption(" · ".join(f"{plain(str(present[at]))} {counts[at]:,}" for at in order))
-    gallery(embedded, model, indices)
+    gallery(embedded, model, indices, numbers)
     if st.button("Their heatmaps", key="latent.heatmaps", help="Grad-CAM of the predicted class of the first six."):
         _heatmaps(embedded, model, source, indices[:HEATMAPS])
     rows = [

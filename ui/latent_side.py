@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -10,17 +11,21 @@ from numpy.typing import NDArray
 
 from interpret.datasets import PictureSource
 from interpret.images import InputImage
-from interpret.latent import Embedding, nearest
+from interpret.latent import Confusion, Embedding, confusion, nearest
+from interpret.latent.groups import true_classes
 from interpret.latent.neighbours import Metric
 from interpret.model import LoadedModel
 from ui.components.point_map import MapSelection
 from ui.display import plain
-from ui.latent_colours import true_classes
 from ui.latent_pictures import card, chosen_pictures, gallery
 
-PANELS = ("Selection", "Find", "Confusions")
+PANELS = ("Selection", "Find", "Confusions", "Stands out", "Trust")
 SMALL = 20
 """Classes whose confusions are shown as a matrix."""
+
+
+Marked = tuple[NDArray[np.int64], str, NDArray[np.float32] | None] | None
+"""Points marked on the map, what they are, and a number for each; None where nothing is marked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +46,7 @@ class Data:
     metric: Metric
 
 
-def marked_by(panel: str, data: Data) -> tuple[NDArray[np.int64], str] | None:
+def marked_by(panel: str, data: Data) -> Marked:
     """The points a panel marks on the map, and what they are; None where it marks none."""
     if panel == "Find":
         return _found(data)
@@ -68,13 +73,13 @@ def show_selection(data: Data, picked: MapSelection, inside: NDArray[np.int64]) 
     st.caption("Under each picture: class · distance in the layer's space. Click a point for its neighbours.")
 
 
-def show_marked(data: Data, marked: tuple[NDArray[np.int64], str] | None) -> None:
+def show_marked(data: Data, marked: Marked) -> None:
     """The pictures a panel has marked."""
     if marked is not None:
         chosen_pictures(data.embedded, data.model, data.source, *marked)
 
 
-def _found(data: Data) -> tuple[NDArray[np.int64], str] | None:
+def _found(data: Data) -> Marked:
     asked = st.text_input("File name or class", key="latent.find", placeholder="star, IMG_0123")
     if not asked.strip():
         st.caption("Points whose file name, class or prediction holds these letters are marked on the map.")
@@ -84,53 +89,50 @@ def _found(data: Data) -> tuple[NDArray[np.int64], str] | None:
         f"{name}\n{embedded.classes[label] if label >= 0 else ''}\n{model.labels[said]}".casefold()
         for name, label, said in zip(embedded.names, embedded.labels, embedded.predictions, strict=True)
     ]
-    return np.flatnonzero([letters in text for text in words]), f'with "{asked.strip()}"'
+    return np.flatnonzero([letters in text for text in words]), f'with "{asked.strip()}"', None
 
 
-def _confused(data: Data) -> tuple[NDArray[np.int64], str] | None:
-    embedded, model = data.embedded, data.model
-    truth, said = true_classes(embedded, model), embedded.predictions
-    known = truth >= 0
-    if not known.any():
+def _confused(data: Data) -> Marked:
+    labels = data.model.labels
+    found = confusion(data.embedded, true_classes(data.embedded, labels), labels)
+    if not len(found.order):
         st.caption("The data set says no class that the network has, so nothing is right or wrong.")
         return None
-    present = np.unique(np.concatenate([truth[known], said[known]]))
-    if len(present) <= SMALL:
-        return _matrix(model, truth, said, present)
-    pairs, counts = np.unique(np.stack([truth[known], said[known]], 1), axis=0, return_counts=True)
-    wrong = pairs[:, 0] != pairs[:, 1]
-    order = np.argsort(-counts[wrong], kind="stable")[:200]
-    pairs, counts = pairs[wrong][order], counts[wrong][order]
-    if not len(pairs):
+    present = np.flatnonzero(found.counts.sum(0) + found.counts.sum(1))
+    cell = _cell(found, present) if len(present) <= SMALL else _row(found)
+    if cell is None:
+        return None
+    true, said = cell
+    return found.cell(true, said), f"of {labels[true]} called {labels[said]}", None
+
+
+def _row(found: Confusion) -> tuple[int, int] | None:
+    """One of the most frequent mistakes."""
+    mistakes = found.mistakes[:200]
+    if not len(mistakes):
         st.caption("Every picture with a known class is called by it.")
         return None
     rows = {
-        "class": [model.labels[index] for index in pairs[:, 0]],
-        "called": [model.labels[index] for index in pairs[:, 1]],
-        "pictures": counts,
+        "class": [found.classes[true] for true, _ in mistakes],
+        "called": [found.classes[said] for _, said in mistakes],
+        "pictures": found.counts[tuple(mistakes.T)],
     }
-    event = st.dataframe(
-        rows, hide_index=True, height=260, on_select="rerun", selection_mode="single-row", key="latent.pairs"
-    )
-    chosen = event.selection.rows[:1]  # type: ignore[attr-defined]
+    how: dict[str, Any] = {"on_select": "rerun", "selection_mode": "single-row", "key": "latent.pairs"}
+    event: Any = st.dataframe(rows, hide_index=True, height=260, **how)
     st.caption("The most frequent confusions. Choose a row to mark its pictures.")
-    if not chosen:
-        return None
-    true, called = (int(index) for index in pairs[chosen[0]])
-    return np.flatnonzero((truth == true) & (said == called)), f"of {model.labels[true]} called {model.labels[called]}"
+    chosen = event.selection.rows[:1]
+    return (int(mistakes[chosen[0]][0]), int(mistakes[chosen[0]][1])) if chosen else None
 
 
-def _matrix(
-    model: LoadedModel, truth: NDArray[np.int64], said: NDArray[np.int64], present: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], str] | None:
-    names = [model.labels[index] for index in present]
-    rows = {"class": names}
-    for index, name in zip(present, names, strict=True):
-        rows[name] = [int(((truth == true) & (said == index)).sum()) for true in present]  # type: ignore[misc]
-    event = st.dataframe(rows, hide_index=True, on_select="rerun", selection_mode="single-cell", key="latent.cells")
-    cells = event.selection.cells[:1]  # type: ignore[attr-defined]
+def _cell(found: Confusion, present: NDArray[np.int64]) -> tuple[int, int] | None:
+    """One cell of the matrix."""
+    names = [found.classes[index] for index in present]
+    rows: dict[str, Any] = {"class": names}
+    rows |= {name: found.counts[present, index] for index, name in zip(present, names, strict=True)}
+    how: dict[str, Any] = {"on_select": "rerun", "selection_mode": "single-cell", "key": "latent.cells"}
+    event: Any = st.dataframe(rows, hide_index=True, **how)
     st.caption("Rows: the class; columns: what the network says. Choose a cell to mark its pictures.")
+    cells = event.selection.cells[:1]
     if not cells or cells[0][1] not in names:
         return None
-    true, called = int(present[cells[0][0]]), int(present[names.index(cells[0][1])])
-    return np.flatnonzero((truth == true) & (said == called)), f"of {model.labels[true]} called {model.labels[called]}"
+    return int(present[cells[0][0]]), int(present[names.index(cells[0][1])])

@@ -1,4 +1,4 @@
-"""Sets of pictures: folders, zip archives, and the ones Loupe draws itself."""
+"""Sets of pictures: folders, zip archives, lists, arrays, and the ones Loupe draws itself."""
 
 from __future__ import annotations
 

@@ -6,62 +6,27 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from interpret.datasets.arrays import digits, idx, torchvision_source
+from interpret.datasets.lists import LISTS, listed
+from interpret.datasets.picture_source import MAX_PICTURES, PictureSource, numbered
 from interpret.datasets.shapes import CLASSES, TagRule, draw
 from interpret.errors import BadInput
 from interpret.images import MAX_BYTES, SUFFIXES, InputImage
 
+__all__ = ["MAX_ARCHIVE_BYTES", "MAX_PICTURES", "PictureSource", "open_archive", "open_source", "shapes_source"]
+
 MAX_ARCHIVE_BYTES = 8 * 2**30
-MAX_PICTURES = 2_000_000
-
-
-@dataclass(frozen=True, eq=False)
-class PictureSource:
-    """A set of pictures in a fixed order.
-
-    Attributes:
-        title: what it is, for people; untrusted text.
-        digest: changes when names, sizes or contents do.
-        names: one per picture; untrusted text.
-        labels: class index per picture, -1 where none is known.
-        classes: names of the classes; empty where there are none.
-        read: the picture of an index; raises BadInput where it is broken.
-    """
-
-    title: str
-    digest: str
-    names: tuple[str, ...]
-    labels: tuple[int, ...]
-    classes: tuple[str, ...]
-    read: Callable[[int], InputImage]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def first(self, count: int) -> PictureSource:
-        """The same source cut to a share of its pictures, spread evenly over it, so that every class stays."""
-        if count >= len(self):
-            return self
-        kept = [index * len(self) // count for index in range(count)]
-        return PictureSource(
-            self.title,
-            f"{self.digest}-{count}",
-            tuple(self.names[index] for index in kept),
-            tuple(self.labels[index] for index in kept),
-            self.classes,
-            lambda index: self.read(kept[index]),
-        )
 
 
 def open_source(source: str | Path) -> PictureSource:
-    """The pictures of a folder, of a zip archive, or drawn Shapes.
+    """The pictures of a folder, an archive, a list of paths, or a data set that is already on this machine.
 
     Args:
-        source: "shapes" or "shapes:500" (how many; 2,000 otherwise); a folder with one subfolder per class, or flat;
-            a `.zip` of either.
+        source: a folder with one subfolder per class, or flat; a `.zip` of either; a list (see `lists.listed`); an
+            IDX file of pictures; "torchvision:FashionMNIST:FOLDER" (see `arrays.torchvision_source`); "digits",
+            scikit-learn's; "shapes" or "shapes:500", drawn (how many; 2,000 otherwise). Nothing is downloaded.
 
     Raises:
         BadInput: not there, empty of pictures, or an archive that cannot be trusted.
@@ -72,11 +37,19 @@ def open_source(source: str | Path) -> PictureSource:
         if not re.fullmatch("[0-9]{1,8}", count) or not 0 < int(count) <= MAX_PICTURES:
             raise BadInput(f'"{text}" should be "shapes" or "shapes:500", with a number from 1 to {MAX_PICTURES:,}.')
         return shapes_source(int(count))
+    if text == "digits":
+        return digits()
+    if text.startswith("torchvision:"):
+        return torchvision_source(text)
     path = Path(source)
     if path.is_dir():
         return _folder(path)
     if not path.exists():
         raise BadInput(f'"{path}" does not exist. Name a folder of pictures, a .zip of one, or "shapes".')
+    if path.suffix.lower() in LISTS:
+        return listed(path)
+    if "-ubyte" in path.name:
+        return idx(path)
     return open_archive(path, path.name)
 
 
@@ -95,12 +68,8 @@ def shapes_source(count: int, seed: int = 1, tags: bool = False) -> PictureSourc
 
 def _labelled(names: list[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Labels from the folder each picture lies in; none where all lie in one."""
-    folders = [PurePosixPath(name).parent.name for name in names]
-    classes = tuple(sorted(set(folders)))
-    if len(classes) < 2:
-        return tuple(-1 for _ in names), ()
-    position = {name: index for index, name in enumerate(classes)}
-    return tuple(position[folder] for folder in folders), classes
+    labels, classes = numbered([PurePosixPath(name).parent.name for name in names])
+    return (labels, classes) if len(classes) > 1 else ((-1,) * len(names), ())
 
 
 def _is_picture(name: str) -> bool:

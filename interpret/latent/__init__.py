@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from interpret.latent.distances import nearest_others
 from interpret.latent.embedding import Embedding, embed
+from interpret.latent.groups import Clusters, Confusion, clusters, confusion
 from interpret.latent.neighbours import nearest
+from interpret.latent.opened import open_run
 from interpret.latent.projection import PROJECTIONS, Projection, ProjectionParams, place, project
+from interpret.latent.quality import MapQuality, map_quality
+from interpret.latent.runs import embed_run
+from interpret.latent.similarity import cka_matrix, overlap_matrix
 
 __all__ = [
     "PROJECTIONS",
+    "Clusters",
+    "Confusion",
     "Embedding",
+    "MapQuality",
     "Projection",
     "ProjectionParams",
+    "cka_matrix",
+    "clusters",
+    "confusion",
     "embed",
+    "embed_run",
+    "map_quality",
     "nearest",
+    "nearest_others",
+    "open_run",
+    "overlap_matrix",
     "place",
     "project",
 ]

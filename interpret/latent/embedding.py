@@ -1,24 +1,27 @@
-"""Embedding a set of pictures at a layer."""
+"""Embedding a set of pictures at some layers, in one pass."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from interpret.batches import batch_size, decoded_batches, observed
+from interpret.batches import batch_size
 from interpret.datasets.sources import PictureSource
 from interpret.errors import BadInput
 from interpret.images import InputImage
 from interpret.jobs import Job, Progress
+from interpret.latent.embedder import Answered, Embedder, Pool, Precision, batches_of, joined, none_readable, pooled
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
-from interpret.rendering import thumbnail
 from interpret.work import multiplications
 
+MAX_BYTES = 4 * 2**30
+"""How much memory the vectors of all layers may take."""
 _WORK_OF_A_MINUTE = 2100 * 10**9
 """Multiplications a slow CPU does in about a minute."""
 
@@ -28,86 +31,138 @@ class Embedding:
     """A set of pictures as one layer sees it.
 
     Attributes:
-        vectors: float32 [n, d], read-only: the layer's output, a map averaged over its places.
+        vectors: float32 or float16 [n, d], read-only: the layer's output, a map pooled over its places.
         predictions: int64 [n], the predicted class of each picture.
         confidences: float32 [n], its probability.
+        loss: float32 [n], -log of the probability of the true class, in nats; NaN where the network has none such.
         labels: int64 [n], the true class by the source, or -1.
         classes: names of the source's classes; untrusted text.
         names: of the pictures; untrusted text.
         thumbnails: JPEG bytes of each picture, at most 96 pixels wide and high.
         skipped: (name, reason) of pictures that could not be read.
         layer: where.
+        pool: how a map became a vector: "mean" or "max" over its places, or "flatten": [channels, rows, columns] as
+            they are, one after another.
+        precision: of the vectors.
+        warning: what to bear in mind, as a sentence, or "".
         model_digest, source_digest: of what.
     """
 
-    vectors: NDArray[np.float32]
+    vectors: NDArray[Any]
     predictions: NDArray[np.int64]
     confidences: NDArray[np.float32]
+    loss: NDArray[np.float32]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     names: tuple[str, ...]
-    thumbnails: tuple[bytes, ...]
+    thumbnails: Sequence[bytes]
     skipped: tuple[tuple[str, str], ...]
     layer: LayerInfo
+    pool: Pool
+    precision: Precision
+    warning: str
     model_digest: str
     source_digest: str
 
 
-def embed(model: LoadedModel, source: PictureSource, layer: str | None = None) -> Job[Embedding]:
-    """The vector of every picture at a layer, with the network's prediction for it.
+def embeddings(embedder: Embedder, whole: Answered) -> list[Embedding]:
+    """The embedding at each layer of what all pictures answered; they share everything but the vectors."""
+    source, kept = embedder.source, whole.pictures
+    names = tuple(source.names[index] for index in kept)
+    labels = np.array([source.labels[index] for index in kept], np.int64)
+    skipped = tuple((source.names[index], reason) for index, reason in whole.skipped)
+    found = []
+    for info, vectors in zip(embedder.layers, whole.vectors, strict=True):
+        vectors.flags.writeable = False
+        found.append(
+            Embedding(
+                vectors=vectors,
+                predictions=whole.predictions,
+                confidences=whole.confidences,
+                loss=whole.loss,
+                labels=labels,
+                classes=source.classes,
+                names=names,
+                thumbnails=whole.thumbnails,
+                skipped=skipped,
+                layer=info,
+                pool=embedder.pool,
+                precision=embedder.precision,
+                warning=embedder.warning(info),
+                model_digest=embedder.model.digest,
+                source_digest=source.digest,
+            )
+        )
+    return found
+
+
+@overload
+def embed(
+    model: LoadedModel,
+    source: PictureSource,
+    layer: str | None = None,
+    *,
+    pool: Pool = "mean",
+    precision: Precision = "float32",
+) -> Job[Embedding]: ...
+
+
+@overload
+def embed(
+    model: LoadedModel,
+    source: PictureSource,
+    *,
+    layers: Sequence[str],
+    pool: Pool = "mean",
+    precision: Precision = "float32",
+) -> Job[list[Embedding]]: ...
+
+
+def embed(
+    model: LoadedModel,
+    source: PictureSource,
+    layer: str | None = None,
+    *,
+    layers: Sequence[str] | None = None,
+    pool: Pool = "mean",
+    precision: Precision = "float32",
+) -> Job[Any]:
+    """The vector of every picture at a layer, or at several in one pass, with the network's prediction for it.
 
     Args:
-        model: the network.
+        model: the network; it works with its BatchNorms folded, which changes answers in the fifth digit.
         source: the pictures; broken ones are skipped and listed.
-        layer: a spatial layer (averaged over its places) or a vector layer; `default_layer` if None.
+        layer: a map or vector layer; `default_layer` if None.
+        layers: several instead; then the result is a list in their order.
+        pool, precision: see `Embedding`.
 
     Yields:
         Progress in pictures.
 
     Raises:
-        UnknownName: no such layer.
-        BadInput: a layer without channels, or not one picture could be read.
+        UnknownName: no such layer, pool or precision.
+        BadInput: a layer without channels, vectors of more than `MAX_BYTES`, or not one picture could be read.
     """
-    info = model.layer(layer) if layer else model.default_layer
-    if info.layout == "other":
-        raise BadInput(f'Layer "{info.name}" answers with shape {list(info.shape)}, which is neither map nor vector.')
-    vectors: list[NDArray[np.float32]] = []
-    predictions: list[NDArray[np.int64]] = []
-    confidences: list[NDArray[np.float32]] = []
-    kept: list[int] = []
-    thumbnails: list[bytes] = []
-    skipped: list[tuple[str, str]] = []
+    wanted = layers if layers is not None else [layer] if layer else []
+    embedder = Embedder(model, source, wanted, pool, precision)
+    total, size = len(source), batch_of(model)
+    if embedder.picture_bytes * total > MAX_BYTES:
+        raise BadInput(
+            f"The vectors of {total:,} pictures would take {embedder.picture_bytes * total / 2**30:,.1f} GiB of "
+            f"memory; at most {MAX_BYTES >> 30} are taken. Pool by mean, take fewer pictures, or embed into a folder."
+        )
+    parts: list[Answered] = []
     done = 0
-    indices = range(len(source))
-    with closing(decoded_batches(model, source, indices, batch_of(model), _thumbnail)) as batches:
-        for batch in batches:
-            skipped += [(source.names[index], reason) for index, reason in batch.skipped]
-            if batch.inputs is not None:
-                answered = _pass(model, info, batch.inputs)
-                vectors.append(answered[0])
-                predictions.append(answered[1])
-                confidences.append(answered[2])
-                kept += batch.pictures
-                thumbnails += batch.beside
-            done += batch.size
-            yield Progress(done, len(source), f"{done:,} of {len(source):,} pictures")
-    if not kept:
-        raise BadInput(f'Not one of the {len(source):,} pictures of "{source.title}" could be read. {skipped[0][1]}')
-    table = np.concatenate(vectors)
-    table.flags.writeable = False
-    return Embedding(
-        vectors=table,
-        predictions=np.concatenate(predictions),
-        confidences=np.concatenate(confidences),
-        labels=np.array([source.labels[index] for index in kept], np.int64),
-        classes=source.classes,
-        names=tuple(source.names[index] for index in kept),
-        thumbnails=tuple(thumbnails),
-        skipped=tuple(skipped),
-        layer=info,
-        model_digest=model.digest,
-        source_digest=source.digest,
-    )
+    with closing(embedder.parts(batches_of(range(total), size))) as answers:
+        for part in answers:
+            parts.append(part)
+            done += part.size
+            yield Progress(done, total, f"{done:,} of {total:,} pictures")
+    whole = joined(parts)
+    if not whole.pictures:
+        raise none_readable(source, whole.skipped)
+    found = embeddings(embedder, whole)
+    return found if layers is not None else found[0]
 
 
 def batch_of(model: LoadedModel) -> int:
@@ -121,24 +176,9 @@ def first_count(model: LoadedModel) -> int:
     return next((count for count in (500, 200) if count * work <= _WORK_OF_A_MINUTE), 100)
 
 
-def embed_picture(model: LoadedModel, image: InputImage, layer: str) -> NDArray[np.float32]:
+def embed_picture(model: LoadedModel, image: InputImage, layer: str, pool: Pool = "mean") -> NDArray[np.float32]:
     """The vector of one picture at a layer: float32 [d]."""
-    vector: NDArray[np.float32] = _pass(model, model.layer(layer), model.preprocess.to_batch(image))[0][0]
+    info = model.layer(layer)
+    tape = model.observe(model.preprocess.to_batch(image), [layer])
+    vector: NDArray[np.float32] = pooled(info, tape[layer], pool)[0].cpu().numpy()
     return vector
-
-
-def _pass(
-    model: LoadedModel, info: LayerInfo, batch: torch.Tensor
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-    """(vectors, predictions, confidences) of a batch, in smaller parts where the device's memory asks for it."""
-    parts: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for tape in observed(model, batch, [info.name]):
-        assert tape.scores is not None
-        parts.append((info.channels_first(tape[info.name]).mean((2, 3)).float().cpu(), tape.scores.softmax(1).cpu()))
-    vectors: NDArray[np.float32] = torch.cat([vector for vector, _ in parts]).numpy()
-    confidences, predictions = torch.cat([probability for _, probability in parts]).max(1)
-    return vectors, predictions.numpy(), confidences.numpy()
-
-
-def _thumbnail(image: InputImage) -> bytes:
-    return thumbnail(image.pixels)

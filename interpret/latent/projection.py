@@ -1,4 +1,4 @@
-"""Maps: embeddings laid out in the plane."""
+"""Maps: embeddings laid out in the plane or in space."""
 
 from __future__ import annotations
 
@@ -8,18 +8,26 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from interpret.errors import BadInput, InterpretError, unknown
 from interpret.jobs import Job, Progress
 from interpret.latent.neighbours import Metric, nearest
+from interpret.latent.umap import nearest_in_chunks, principal, umap
+from interpret.runtime import choose_runtime
 
 Points = NDArray[np.float32]
+_TURN = threading.Lock()
+"""Held by the one process that lays out a map: two at once would take each other's cores and memory."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +35,11 @@ class ProjectionParams:
     """How a map is laid out.
 
     Attributes:
-        neighbors: how many nearest pictures each picture holds on to, 2 to 200.
+        neighbors: how many nearest pictures each picture holds on to, 2 to 200; the perplexity of t-SNE.
         min_dist: how close points may lie, 0 to 1.
         metric: "euclidean" or "cosine".
         seed: the same seed gives the same map on the same machine.
+        dimensions: 2 for a plane, 3 for space.
     """
 
     neighbors: int = field(
@@ -43,6 +52,9 @@ class ProjectionParams:
         metadata={"choices": ("euclidean", "cosine"), "help": "What counts as near in the layer."},
     )
     seed: int = field(default=0, metadata={"range": (0, 2**31 - 1), "help": "Another seed, another start."})
+    dimensions: Literal[2, 3] = field(
+        default=2, metadata={"choices": (2, 3), "help": "A plane, or a space to turn: it keeps a little more."}
+    )
 
     def __post_init__(self) -> None:
         for name, known in type(self).__dataclass_fields__.items():
@@ -52,6 +64,8 @@ class ProjectionParams:
                     raise BadInput(f"{name} must lie between {low} and {high}; found {getattr(self, name)}.")
         if self.metric not in ("euclidean", "cosine"):
             raise unknown("Metric", self.metric, "the metrics", ("euclidean", "cosine"))
+        if self.dimensions not in (2, 3):
+            raise BadInput(f"A map has 2 or 3 dimensions; found {self.dimensions}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +73,7 @@ class Projection:
     """A map of an embedding.
 
     Attributes:
-        points: float32 [n, 2] in the order of the embedding, read-only.
+        points: float32 [n, dimensions] in the order of the embedding, read-only.
         method: key of the method.
         params: how it was laid out.
     """
@@ -69,63 +83,125 @@ class Projection:
     params: ProjectionParams
 
 
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What a method is asked.
+
+    Attributes:
+        vectors: float32 [n, d].
+        params: neighbours, distance, metric, seed, dimensions.
+        labels: int64 [n], the class of each vector or -1, or None.
+        device: where to compute.
+    """
+
+    vectors: Points
+    params: ProjectionParams
+    labels: NDArray[np.int64] | None
+    device: torch.device
+
+
 @dataclass(frozen=True)
 class ProjectionMethod:
-    """A method: key, title, source, and its function of (vectors [n, d], params) that is a job returning [n, 2]."""
+    """A method: key, title, source, and a function of a question that is a job returning float32 [n, dimensions]."""
 
     key: str
     title: str
     source: str
-    function: Callable[[Points, ProjectionParams], Job[Points]]
+    function: Callable[[Question], Job[Points]]
 
 
-def _pca(vectors: Points, params: ProjectionParams) -> Job[Points]:
-    """The two directions of largest variance, their signs fixed by the largest loading (as in scikit-learn)."""
+def _pca(asked: Question) -> Job[Points]:
+    """The directions of largest variance."""
     yield Progress(0, 1, "principal components")
-    centred = vectors - vectors.mean(0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:2]
-    if len(axes) < 2:
-        axes = np.vstack([axes, np.zeros((2 - len(axes), vectors.shape[1]), np.float32)])
-    largest = np.abs(axes).argmax(1)
-    signs = np.sign(axes[np.arange(2), largest])
-    points: Points = (centred @ (axes * np.where(signs == 0, 1, signs)[:, None]).T).astype(np.float32)
-    return points
+    return principal(asked.vectors, asked.params.dimensions)
 
 
-def _umap(vectors: Points, params: ProjectionParams) -> Job[Points]:
-    """umap-learn's layout over exact neighbours, in a process that ends when the job is closed."""
-    if len(vectors) <= params.neighbors:
-        raise BadInput(
-            f"UMAP with {params.neighbors} neighbours needs more than {params.neighbors} pictures; "
-            f"found {len(vectors)}. Lower the neighbours or choose PCA."
+def _umap(asked: Question) -> Job[Points]:
+    """UMAP in torch, its layout to be seen as it forms."""
+    _enough(asked)
+    params = asked.params
+    return (
+        yield from umap(
+            asked.vectors,
+            params.neighbors,
+            params.min_dist,
+            params.metric,
+            params.seed,
+            params.dimensions,
+            asked.device,
         )
-    yield Progress(0, None, "finding neighbours")
-    indices, distances = nearest(vectors, vectors, params.neighbors, params.metric)
-    with tempfile.TemporaryDirectory(prefix="loupe-umap-") as name:
-        folder = Path(name)
-        np.save(folder / "vectors.npy", vectors)
-        np.save(folder / "indices.npy", indices)
-        np.save(folder / "distances.npy", distances)
-        settings = {key: getattr(params, key) for key in ("neighbors", "min_dist", "metric", "seed")}
-        (folder / "params.json").write_text(json.dumps(settings))
-        script = Path(__file__).with_name("umap_process.py")
-        with (folder / "log.txt").open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-P", str(script), name, str(os.getpid())], stdout=log, stderr=log
-            )
-        try:
-            while process.poll() is None:
-                yield Progress(0, None, "laying out the map")
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=0.05)
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+    )
+
+
+def _umap_learn(asked: Question) -> Job[Points]:
+    """umap-learn's layout over exact neighbours."""
+    return (yield from _in_a_process("umap-learn", asked))
+
+
+def _t_sne(asked: Question) -> Job[Points]:
+    """scikit-learn's Barnes-Hut t-SNE; it has no minimal distance."""
+    return (yield from _in_a_process("t-sne", asked))
+
+
+def _densmap(asked: Question) -> Job[Points]:
+    """UMAP in which a dense region stays dense."""
+    return (yield from _in_a_process("densmap", asked))
+
+
+def _supervised(asked: Question) -> Job[Points]:
+    """UMAP drawn together by the labels: the map shows them, not how well the layer tells the classes apart."""
+    if asked.labels is None or (asked.labels < 0).all():
+        raise BadInput(
+            "Supervised UMAP needs the classes of the pictures; found none. Choose UMAP or another data set."
+        )
+    return (yield from _in_a_process("supervised-umap", asked))
+
+
+def _enough(asked: Question) -> None:
+    count = asked.params.neighbors
+    if len(asked.vectors) <= count:
+        raise BadInput(
+            f"UMAP with {count} neighbours needs more than {count} pictures; "
+            f"found {len(asked.vectors)}. Lower the neighbours or choose PCA."
+        )
+
+
+def _in_a_process(fit: str, asked: Question) -> Job[Points]:
+    """A fit of `umap_process.py`, one at a time, in a process that ends when the job is closed."""
+    params = asked.params
+    tables: dict[str, NDArray[Any]] = {"vectors": asked.vectors}
+    if fit != "t-sne":
+        _enough(asked)
+        found = yield from nearest_in_chunks(asked.vectors, params.neighbors, params.metric, asked.device)
+        tables["indices"], tables["distances"] = found
+    if fit == "supervised-umap" and asked.labels is not None:
+        tables["labels"] = asked.labels
+    while not _TURN.acquire(blocking=False):
+        yield Progress(0, None, "waiting for another map")
+        time.sleep(0.05)
+    with contextlib.ExitStack() as leaving:
+        leaving.callback(_TURN.release)
+        folder = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="loupe-umap-")))
+        for name, table in tables.items():
+            np.save(folder / f"{name}.npy", table)
+        settings = {key: getattr(params, key) for key in ("neighbors", "min_dist", "metric", "seed", "dimensions")}
+        (folder / "params.json").write_text(json.dumps({"fit": fit, **settings}))
+        log = leaving.enter_context((folder / "log.txt").open("w"))
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(Path(__file__).with_name("umap_process.py")), str(folder), str(os.getpid())],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "OMP_NUM_THREADS": "2"},  # the sums of two threads are the same in either order
+        )
+        leaving.callback(process.wait)
+        leaving.callback(process.kill)
+        while process.poll() is None:
+            yield Progress(0, None, "laying out the map")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.05)
         if not (folder / "projection.npy").exists():
             last = (folder / "log.txt").read_text().strip().splitlines()[-1:]
-            raise InterpretError(f"UMAP stopped without a map: {' '.join(last) or 'no reason given'}.")
+            raise InterpretError(f"{_title(fit)} stopped without a map: {' '.join(last) or 'no reason given'}.")
         points: Points = np.load(folder / "projection.npy")
     return points
 
@@ -133,34 +209,68 @@ def _umap(vectors: Points, params: ProjectionParams) -> Job[Points]:
 PROJECTIONS: tuple[ProjectionMethod, ...] = (
     ProjectionMethod("umap", "UMAP", "McInnes, Healy, Melville 2018, arXiv 1802.03426", _umap),
     ProjectionMethod("pca", "PCA", "Pearson 1901, doi 10.1080/14786440109462720", _pca),
+    ProjectionMethod("t-sne", "t-SNE", "van der Maaten, Hinton 2008, JMLR 9; van der Maaten 2014, JMLR 15", _t_sne),
+    ProjectionMethod("densmap", "densMAP", "Narayan, Berger, Cho 2021, doi 10.1038/s41587-020-00801-7", _densmap),
+    ProjectionMethod("supervised-umap", "Supervised UMAP", "McInnes et al. 2018, section 6", _supervised),
+    ProjectionMethod("umap-learn", "UMAP by umap-learn", "McInnes et al. 2018, doi 10.21105/joss.00861", _umap_learn),
 )
 
 
-def project(vectors: Points, method: str = "umap", params: ProjectionParams | None = None) -> Job[Projection]:
-    """A map of vectors in the plane.
+def _title(key: str) -> str:
+    return next(method.title for method in PROJECTIONS if method.key == key)
+
+
+def best_engine(device: torch.device | str, count: int) -> str:
+    """The key of the faster UMAP for so many pictures on a device.
+
+    It is Loupe's own: on a CPU it came first at each of 500, 5,000, 30,000 and 70,000 vectors (`python -m benchmarks
+    --only "latent engines"`), and umap-learn does not use a GPU. A size at which that turns round belongs here.
+    """
+    return "umap"
+
+
+def project(
+    vectors: Points,
+    method: str = "umap",
+    params: ProjectionParams | None = None,
+    labels: NDArray[np.int64] | None = None,
+    device: torch.device | str | None = None,
+) -> Job[Projection]:
+    """A map of vectors in the plane or in space.
 
     Args:
         vectors: float32 [n, d], as `Embedding.vectors`.
         method: a key of PROJECTIONS.
-        params: neighbours, distance, metric, seed.
+        params: neighbours, distance, metric, seed, dimensions.
+        labels: int64 [n], as `Embedding.labels`, -1 where not known; supervised UMAP alone looks at them.
+        device: where to compute; the best there is if None.
+
+    Yields:
+        Progress; the preview, where there is one, is the points so far, float32 [n, dimensions].
 
     Raises:
         UnknownName: no such method.
-        BadInput: too few pictures, or vectors that are not numbers.
+        BadInput: too few pictures, vectors that are not numbers, or labels that are missing or too few.
     """
     known = {known.key: known for known in PROJECTIONS}
     if method not in known:
         raise unknown("Method", method, "the projections", known)
     if len(vectors) < 3 or not np.isfinite(vectors).all():
         raise BadInput(f"A map needs at least 3 pictures with finite vectors; found {len(vectors)}.")
+    if labels is not None and len(labels) != len(vectors):
+        raise BadInput(f"A map of {len(vectors)} pictures needs as many labels; found {len(labels)}.")
     params = params or ProjectionParams()
-    points = yield from known[method].function(np.ascontiguousarray(vectors, np.float32), params)
+    place_of_work = torch.device(device) if device is not None else choose_runtime().device
+    if place_of_work.type == "mps":  # it has no float64
+        place_of_work = torch.device("cpu")
+    question = Question(np.ascontiguousarray(vectors, np.float32), params, labels, place_of_work)
+    points = yield from known[method].function(question)
     points.flags.writeable = False
     return Projection(points, method, params)
 
 
 def place(vectors: Points, projection: Projection, queries: Points, count: int = 5) -> tuple[Points, Points]:
-    """Where new pictures belong in a map: points float32 [m, 2] and the distance to the nearest picture [m].
+    """Where new pictures belong in a map: points float32 [m, dimensions] and the distance to the nearest picture [m].
 
     Each is the mean of its nearest pictures' points, weighted by 1 / distance. It depends on nothing but the picture.
 

@@ -71,6 +71,77 @@ def test_one_picture_alone_gets_the_same_vector(cifar: LoadedModel, tmp_path: Pa
         np.testing.assert_allclose(vector, found.vectors[index], atol=1e-4, rtol=1e-4)
 
 
+def test_several_layers_in_one_pass_share_everything_else(cifar: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = made_by_hand(19, lambda index: noise_picture(index, 32, 32))
+    alone = [complete(embed(cifar, source, layer)) for layer in ("layer2", "linear")]
+    passes, plain = [], LoadedModel.observe
+
+    def observe(self: LoadedModel, batch: torch.Tensor, keep: object = (), **options: object) -> object:
+        passes.append((len(batch), keep))
+        return plain(self, batch, keep, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LoadedModel, "observe", observe)
+    both = complete(embed(cifar, source, layers=["layer2", "linear"]))
+    assert [size for size, _ in passes] == [1, 1, 8, 8, 3]  # two to see that the folded copy answers the same
+    for one, other in zip(alone, both, strict=True):
+        assert one.layer == other.layer and other.predictions is both[0].predictions
+        np.testing.assert_allclose(one.vectors, other.vectors, atol=1e-5, rtol=1e-4)
+    assert len(complete(embed(cifar, source, layers=["layer2"]))) == 1
+    with pytest.raises(BadInput, match="named twice: layer2, layer2"):
+        complete(embed(cifar, source, layers=["layer2", "layer2"]))
+
+
+def test_pools_and_precisions_are_what_they_say(cifar: LoadedModel) -> None:
+    source = made_by_hand(9, lambda index: noise_picture(index, 32, 32))
+    batch = torch.cat([cifar.preprocess.to_batch(source.read(index)) for index in range(9)])
+    maps = cifar.observe(batch, ["layer2"])["layer2"]
+    for pool, expected in (("mean", maps.mean((2, 3))), ("max", maps.amax((2, 3))), ("flatten", maps.flatten(1))):
+        for precision, close in (("float32", 1e-4), ("float16", 2e-3)):
+            found = complete(embed(cifar, source, "layer2", pool=pool, precision=precision))  # type: ignore[call-overload]
+            assert (found.pool, found.precision, found.vectors.dtype) == (pool, precision, precision)
+            np.testing.assert_allclose(found.vectors, expected, atol=close, rtol=close)
+            assert ("8,192 dimensions" in found.warning) == (pool == "flatten")
+        vector = embed_picture(cifar, source.read(3), "layer2", pool)  # type: ignore[arg-type]
+        np.testing.assert_allclose(vector, expected[3], atol=1e-4, rtol=1e-4)
+    assert complete(embed(cifar, source, "linear", pool="flatten")).warning == ""
+    with pytest.raises(UnknownName, match='Pool "median" is not in the ways to pool'):
+        complete(embed(cifar, source, pool="median"))  # type: ignore[call-overload]
+    with pytest.raises(UnknownName, match='Precision "int8" is not in the precisions'):
+        complete(embed(cifar, source, precision="int8"))  # type: ignore[call-overload]
+
+
+def test_flattened_vectors_have_an_end(cifar: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interpret.latent.embedding.MAX_BYTES", 8192 * 4 * 9)
+    source = made_by_hand(9, lambda index: noise_picture(index, 32, 32))
+    complete(embed(cifar, source, "layer2", pool="flatten"))
+    longer = made_by_hand(10, lambda index: noise_picture(index, 32, 32))
+    with pytest.raises(BadInput, match="The vectors of 10 pictures would take .* GiB of memory"):
+        complete(embed(cifar, longer, "layer2", pool="flatten"))
+
+
+def test_the_loss_is_torchs_where_the_network_has_the_class(cifar: LoadedModel) -> None:
+    classes, labels = ("Hen", "something else", "ANT"), [index % 3 if index else -1 for index in range(11)]
+    read = made_by_hand(11, lambda index: noise_picture(index, 32, 32))
+    source = PictureSource("made", "made", read.names, tuple(labels), classes, read.read)
+    found = complete(embed(cifar, source))
+    batch = torch.cat([cifar.preprocess.to_batch(source.read(index)) for index in range(11)])
+    scores = cifar.observe(batch).scores
+    assert scores is not None
+    true = [{0: 7, 2: 0}.get(label, -1) for label in labels]
+    known = np.array(true) >= 0
+    expected = torch.nn.functional.cross_entropy(scores[known], torch.tensor(true)[known], reduction="none")
+    np.testing.assert_allclose(found.loss[known], expected, rtol=1e-3)
+    assert np.isnan(found.loss[~known]).all() and found.loss.dtype == np.float32 and known.sum() == 6
+
+
+def test_numbers_too_large_for_half_precision_stay_finite(cifar: LoadedModel) -> None:
+    steps = cifar.preprocess
+    loud = cifar.reopened(type(steps)(steps.size, steps.resize, mean=steps.mean, std=steps.std, value_range=1e6))
+    source = made_by_hand(3, lambda index: noise_picture(index, 32, 32))
+    found = complete(embed(loud, source, "conv1", pool="max", precision="float16"))
+    assert np.isfinite(found.vectors).all() and found.vectors.max() == 65504
+
+
 def test_broken_pictures_are_skipped_and_listed(cifar: LoadedModel, tmp_path: Path) -> None:
     whole = complete(embed(cifar, open_source(folder_of_pictures(tmp_path / "whole", 12))))
     folder = folder_of_pictures(tmp_path / "broken", 12)

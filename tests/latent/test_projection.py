@@ -1,4 +1,4 @@
-"""Maps: PCA against scikit-learn, UMAP in its own process, and placing new pictures."""
+"""Maps: PCA against scikit-learn, methods in processes of their own, and placing new pictures."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import psutil
 import pytest
 
 from interpret.errors import BadInput, InterpretError, UnknownName
-from interpret.jobs import Progress, complete
+from interpret.jobs import complete
 from interpret.latent import PROJECTIONS, Projection, ProjectionParams, place, project
+from interpret.latent.projection import best_engine
 
 CENTRES = np.random.default_rng(5).standard_normal((4, 20)) * 8
 
@@ -50,66 +53,80 @@ def test_pca_is_scikit_learns_up_to_sign(count: int, dimensions: int, offset: fl
     assert found.dtype == np.float32 and not found.flags.writeable
 
 
+def test_pca_in_space_begins_with_pca_in_the_plane() -> None:
+    vectors, _ = clustered()
+    plane, space = (complete(project(vectors, "pca", ProjectionParams(dimensions=d))).points for d in (2, 3))
+    assert space.shape == (160, 3) and np.array_equal(space[:, :2], plane)
+    assert (np.diff(space.var(0)) <= 0).all()
+
+
 def test_pca_of_one_dimension_has_a_flat_second_axis() -> None:
     found = complete(project(np.array([[1.0], [2.0], [4.0]], np.float32), "pca")).points
     assert found.shape == (3, 2) and not found[:, 1].any()
     np.testing.assert_allclose(np.abs(np.diff(found[:, 0])), [1, 2], rtol=1e-5)
 
 
-# ---- UMAP ---------------------------------------------------------------------------------------------------------
+# ---- maps that are made in a process of their own -----------------------------------------------------------------
+
+SMALL = ProjectionParams(neighbors=4, seed=4)
 
 
-@pytest.fixture(scope="module")
-def two_maps() -> tuple[Projection, Projection, list[Progress]]:
-    """The same map made twice, side by side, by jobs that take turns."""
-    vectors, _ = clustered()
-    jobs = [project(vectors, "umap", ProjectionParams(neighbors=12, seed=4)) for _ in range(2)]
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """umap-learn as it is written: so few points are laid out faster than it is compiled."""
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_umap_learns_maps_are_made_one_after_the_other_and_the_same_seed_makes_the_same() -> None:
+    vectors, _ = clustered(32)
+    before = children()
+    jobs = [project(vectors, "umap-learn", SMALL) for _ in range(2)]
     results: dict[int, Projection] = {}
-    seen: list[Progress] = []
+    notes: list[set[str]] = [set(), set()]
     while len(results) < 2:
         for index, job in enumerate(jobs):
             if index not in results:
                 try:
-                    seen.append(next(job))
+                    notes[index].add(next(job).note)
                 except StopIteration as stop:
                     results[index] = stop.value
-    return results[0], results[1], seen
+        assert len(children() - before) <= 1
+    assert notes[0] == {"finding neighbours", "laying out the map"}
+    assert notes[1] == notes[0] | {"waiting for another map"}
+    assert np.array_equal(results[0].points, results[1].points)
+    assert (results[0].method, results[0].params) == ("umap-learn", SMALL)
 
 
-def test_umap_keeps_neighbours_together(two_maps: tuple[Projection, Projection, list[Progress]]) -> None:
-    from sklearn.manifold import trustworthiness
-    from sklearn.metrics import silhouette_score
-
-    vectors, groups = clustered()
-    found = two_maps[0]
-    assert found.points.shape == (160, 2) and found.points.dtype == np.float32 and not found.points.flags.writeable
-    assert np.isfinite(found.points).all()
-    assert (found.method, found.params.neighbors) == ("umap", 12)
-    shuffled = np.random.default_rng(0).permutation(found.points)
-    assert trustworthiness(vectors, found.points, n_neighbors=10) > 0.9 > trustworthiness(vectors, shuffled)
-    assert silhouette_score(found.points, groups) > 0.6
-
-
-def test_the_same_seed_makes_the_same_map(two_maps: tuple[Projection, Projection, list[Progress]]) -> None:
-    assert np.array_equal(two_maps[0].points, two_maps[1].points)
-
-
-def test_progress_while_another_process_works(two_maps: tuple[Projection, Projection, list[Progress]]) -> None:
-    notes = [progress.note for progress in two_maps[2]]
-    assert notes[0] == "finding neighbours" and any(note.startswith("laying out the map") for note in notes)
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize(
+    ("method", "dimensions"), [("umap", 2), ("umap", 3), ("t-sne", 2), ("densmap", 3), ("supervised-umap", 2)]
+)
+def test_clusters_stay_together_on_every_map(method: str, dimensions: Literal[2, 3]) -> None:
+    vectors, groups = clustered(32)
+    params = replace(SMALL, dimensions=dimensions)
+    labels = np.where(np.arange(32) < 28, groups, -1)
+    found = complete(project(vectors, method, params, labels))
+    assert found.points.shape == (32, dimensions) and found.points.dtype == np.float32
+    assert not found.points.flags.writeable and np.isfinite(found.points).all()
+    distances = np.linalg.norm(found.points[:, None] - found.points, axis=2) + np.eye(32) * 1e9
+    assert (groups[distances.argmin(1)] == groups).mean() > 0.9
+    placed, _ = place(vectors, found, vectors[:5])
+    np.testing.assert_allclose(placed, found.points[:5], atol=1e-2 * np.ptp(found.points))
 
 
 def test_cancelling_ends_the_process_and_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     vectors, _ = clustered()
-    for steps in (1, 2, 12):
+    for method, steps in (("umap-learn", 1), ("umap-learn", 2), ("umap-learn", 12), ("t-sne", 1)):
         before = children()
-        job = project(vectors, "umap", ProjectionParams(neighbors=12))
+        job = project(vectors, method, ProjectionParams(neighbors=12))
         for _ in range(steps):
-            next(job)
+            progress = next(job)
         started = children() - before
-        assert len(started) == (0 if steps == 1 else 1)
-        assert bool(list(tmp_path.iterdir())) == (steps > 1)
+        runs = progress.note == "laying out the map"
+        assert len(started) == runs and bool(list(tmp_path.iterdir())) == runs
+        assert runs == (steps > 1 or method == "t-sne")
         begun = time.perf_counter()
         job.close()
         assert time.perf_counter() - begun < 2
@@ -120,13 +137,13 @@ def test_cancelling_ends_the_process_and_leaves_no_folder(monkeypatch: pytest.Mo
 def test_a_process_that_fails_says_why_and_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     vectors, _ = clustered()
-    job = project(vectors, "umap", ProjectionParams(neighbors=12))
+    job = project(vectors, "umap-learn", ProjectionParams(neighbors=12))
     next(job)
     before = children()
     next(job)
     for pid in children() - before:
         psutil.Process(pid).kill()
-    with pytest.raises(InterpretError, match="UMAP stopped without a map"):
+    with pytest.raises(InterpretError, match="UMAP by umap-learn stopped without a map"):
         complete(job)
     assert list(tmp_path.iterdir()) == []
 
@@ -145,9 +162,19 @@ def test_vectors_no_map_can_be_made_of(method: str) -> None:
         complete(project(broken, method))
 
 
-def test_too_many_neighbours_for_the_pictures() -> None:
+@pytest.mark.parametrize("method", ["umap", "umap-learn", "densmap"])
+def test_too_many_neighbours_for_the_pictures(method: str) -> None:
     with pytest.raises(BadInput, match=r"UMAP with 15 neighbours needs more than 15 pictures; found 15"):
-        complete(project(clustered(15)[0], "umap"))
+        complete(project(clustered(15)[0], method))
+
+
+def test_labels_that_are_missing() -> None:
+    vectors, groups = clustered()
+    for labels in (None, np.full(160, -1)):
+        with pytest.raises(BadInput, match="Supervised UMAP needs the classes of the pictures; found none"):
+            complete(project(vectors, "supervised-umap", labels=labels))
+    with pytest.raises(BadInput, match="160 pictures needs as many labels; found 159"):
+        complete(project(vectors, "supervised-umap", labels=groups[1:]))
 
 
 def test_unknown_methods_and_metrics() -> None:
@@ -155,6 +182,8 @@ def test_unknown_methods_and_metrics() -> None:
         complete(project(clustered()[0], "tsne"))
     with pytest.raises(UnknownName, match='Metric "manhattan" is not in the metrics'):
         ProjectionParams(metric="manhattan")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="A map has 2 or 3 dimensions; found 4"):
+        ProjectionParams(dimensions=4)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -166,8 +195,10 @@ def test_parameters_out_of_their_range(wrong: dict[str, float]) -> None:
 
 
 def test_methods_say_what_they_are() -> None:
-    assert {method.key for method in PROJECTIONS} >= {"umap", "pca"}
+    keys = [method.key for method in PROJECTIONS]
+    assert keys == ["umap", "pca", "t-sne", "densmap", "supervised-umap", "umap-learn"]
     assert all(method.title and method.source for method in PROJECTIONS)
+    assert {best_engine(device, count) for device in ("cpu", "cuda") for count in (100, 10**5)} <= set(keys)
 
 
 # ---- placing ------------------------------------------------------------------------------------------------------
@@ -183,8 +214,6 @@ def flat() -> tuple[np.ndarray, np.ndarray, Projection]:
 def test_a_place_depends_on_nothing_but_the_picture(
     flat: tuple[np.ndarray, np.ndarray, Projection], metric: str
 ) -> None:
-    from dataclasses import replace
-
     vectors, _, projection = flat
     projection = replace(projection, params=ProjectionParams(metric=metric))  # type: ignore[arg-type]
     queries, _ = clustered(40, seed=9)
@@ -220,7 +249,7 @@ def test_new_pictures_are_placed_among_their_own(flat: tuple[np.ndarray, np.ndar
 def test_a_killed_parent_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
     code = (
         "import numpy as np; from interpret import project;"
-        "job = project(np.random.default_rng(0).normal(size=(4000, 64)).astype(np.float32), 'umap');"
+        "job = project(np.random.default_rng(0).normal(size=(4000, 64)).astype(np.float32), 'umap-learn');"
         "[print(progress.note, flush=True) for progress in job]"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}

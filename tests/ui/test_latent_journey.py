@@ -14,10 +14,11 @@ from interpret import load_model
 from interpret.datasets import open_source
 from interpret.jobs import complete
 from interpret.latent import Embedding, embed
+from interpret.latent.groups import true_classes
 from interpret.model import LoadedModel
 from tests.ui.browser import RunningApp, open_app, running_app, settle
 from tests.ui.test_journey import REPOSITORY, WAIT
-from ui.latent_colours import coloured, marked, of_numbers, true_classes, ways
+from ui.latent_colours import coloured, marked, of_numbers, ways
 
 CLEAN = REPOSITORY / "checkpoints" / "shapes-clean.safetensors"
 
@@ -30,11 +31,11 @@ def embedded() -> tuple[LoadedModel, Embedding]:
 
 def test_points_are_coloured_by_what_is_asked(embedded: tuple[LoadedModel, Embedding]) -> None:
     model, found = embedded
-    assert list(ways(found, model)) == ["class", "prediction", "right", "confidence"]
-    for way in ways(found, model):
+    assert list(ways(found, model)) == ["class", "prediction", "right", "confidence", "cluster"]
+    for way in list(ways(found, model))[:-1]:
         colours = coloured(way, found, model)
         assert len(colours.names) == len(colours.colours) > colours.categories.max() and len(colours.categories) == 24
-    truth = true_classes(found, model)
+    truth = true_classes(found, model.labels)
     right = coloured("right", found, model)
     assert [right.names[at] for at in right.categories] == [
         "right" if same else "wrong" for same in truth == found.predictions
@@ -44,8 +45,8 @@ def test_points_are_coloured_by_what_is_asked(embedded: tuple[LoadedModel, Embed
         f"predicted {model.labels[index]}" for index in found.predictions
     ]
     unknown = replace(found, labels=np.full(24, -1))
-    assert list(ways(unknown, model)) == ["prediction", "confidence"]
-    assert (true_classes(unknown, model) == -1).all()
+    assert list(ways(unknown, model)) == ["prediction", "confidence", "cluster"]
+    assert (true_classes(unknown, model.labels) == -1).all()
     half = replace(found, labels=np.where(np.arange(24) < 12, found.labels, -1))
     assert coloured("class", half, model).names[-1] == "no class"
     assert set(coloured("right", half, model).categories[12:]) == {2}
