@@ -38,7 +38,7 @@ def main() -> None:
         "filters profile layer1": lambda: filter_profile.profile("resnet50", "layer1", min(rounds, 5)),
         "filters profile layer4": lambda: filter_profile.profile("resnet50", "layer4", min(rounds, 5)),
         "filters screen": lambda: screens.filters_screen(min(rounds, 7)),
-        "embedding": lambda: tasks.embedding(pictures),
+        "embedding": lambda: tasks.embedding(2 * pictures),
         "units": lambda: tasks.unit_pass(pictures),
         "first map": lambda: tasks.first_map(100 if options.quick else 500),
         "memory": tasks.peak_memory,

@@ -36,6 +36,7 @@ def tasks(quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "latent shapes": lambda: quality("Shapes at the default layer", *shapes(100 if quick else 2000), seeds),
         "latent fresh": lambda: fresh(500 if quick else 2000),
         "latent speed": lambda: speed(rows),
+        "latent engines": lambda: engines((500,) if quick else (500, 5000, 30_000, 70_000)),
         "latent memory": lambda: memory(2000 if quick else 70_000),
     }
 
@@ -67,7 +68,7 @@ def shapes(count: int) -> tuple[Table, Labels]:
 def crowd(count: int, width: int = 512) -> Table:
     """Points around a curved sheet of four dimensions and ten centres, as embeddings lie: float32 [count, width]."""
     rng = np.random.default_rng(0)
-    inner = rng.standard_normal((count, 4)) + 4 * rng.standard_normal((10, 4))[np.arange(count) % 10]
+    inner = rng.standard_normal((count, 4)) + 1.5 * rng.standard_normal((10, 4))[np.arange(count) % 10]
     bent = np.tanh(inner @ rng.standard_normal((4, 64)) / 2) @ rng.standard_normal((64, width)) / 8
     return (np.maximum(bent, 0) + 0.05 * rng.standard_normal((count, width))).astype(np.float32)
 
@@ -137,11 +138,14 @@ def quality(name: str, vectors: Table, labels: Labels, seeds: tuple[int, ...]) -
     for measure in next(iter(found.values()))[0]:
         worst = measure.startswith("largest")
         means = {
-            way: (max if worst else statistics.mean)([one[measure] for one in several]) for way, several in found.items()
+            way: (max if worst else statistics.mean)([one[measure] for one in several])
+            for way, several in found.items()
         }
         base = next(iter(means.values()))
         for index, (way, mean) in enumerate(means.items()):
-            yield Row(f"{task}: {measure}", way, mean, "x" if worst else "%", mean / base if index else None, len(seeds))
+            yield Row(
+                f"{task}: {measure}", way, mean, "x" if worst else "%", mean / base if index else None, len(seeds)
+            )
 
 
 def fashion_quality(seeds: tuple[int, ...]) -> Iterator[Row]:
@@ -184,6 +188,18 @@ def speed(count: int) -> Iterator[Row]:
         make(vectors[:500], 0)
     umap_learn(vectors)  # beyond 4,096 rows it compiles more
     yield from interleaved(f"map of {count:,} x 512, warm", makers, 3, 0)
+
+
+def engines(counts: tuple[int, ...]) -> Iterator[Row]:
+    """A map as the app makes it, neighbours exact, by either UMAP: umap-learn's in a process that it starts anew."""
+    for count in counts:
+        vectors = crowd(count, 16)
+        times: dict[str, list[float]] = {}
+        for method in ("umap-learn", "umap"):
+            started = time.perf_counter()
+            complete(project(vectors, method))
+            times[f'Loupe, method "{method}"'] = [time.perf_counter() - started]
+        yield from seconds(f"map of {count:,} x 16, as the app makes it", times)
 
 
 def memory(count: int) -> Iterator[Row]:

@@ -217,7 +217,7 @@ def first_map(pictures: int = 500) -> list[Row]:
     task = f"{pictures} Shapes"
     return [
         Row(task, "Loupe, embedding", between - started, "s", None, 1),
-        Row(task, "Loupe, UMAP (umap-learn in a process of its own)", ended - between, "s", None, 1),
+        Row(task, "Loupe, UMAP", ended - between, "s", None, 1),
     ]
 
 

@@ -47,7 +47,7 @@ SHOTS = (
     Shot("filters", "/filter-pictures?layer=layer2", "Reaches: mean activation", "Picture that excites"),
     Shot("heatmaps", f"/class-heatmaps?{CHEAT}", "Does the map find the object?", height=1500),
     Shot("heatmaps-methods", f"/class-heatmaps?{CHEAT}&axis=methods", "In numbers", height=1000),
-    Shot("latent-space", "/latent-space", "UMAP: 500 pictures"),
+    Shot("latent-space", "/latent-space", "UMAP: 500 pictures", height=1000),
     Shot(
         "unit-card",
         f"/activation-maps?{CHEAT}&layer=layer2&channel=7&card=open&data=shapes-tagged",

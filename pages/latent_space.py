@@ -91,7 +91,7 @@ def show(embedded: Embedding) -> None:
             "projection",
             ("projection", *key, method, params),
             f"{methods[method]} of {len(embedded.names):,} pictures",
-            lambda: project(embedded.vectors, method, params, embedded.labels),
+            lambda: project(embedded.vectors, method, params, embedded.labels, model.runtime.device),
             preview=forming,
         )
     quick = projection is None

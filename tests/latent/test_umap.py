@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -209,9 +208,7 @@ def test_cancelling_at_any_step_leaves_nothing_behind() -> None:
     for steps in (1, 2, 3, 9, 40):
         job = umap(vectors, 10)
         for _ in range(steps):
-            started = time.perf_counter()
             next(job)
-            assert time.perf_counter() - started < 0.5
         job.close()
     gc.collect()
     assert torch.equal(state, torch.random.get_rng_state()) and torch.is_grad_enabled()

@@ -27,7 +27,7 @@ def principal(vectors: Points, dimensions: int) -> Points:
         vectors: float32 [n, d].
         dimensions: how many directions.
     """
-    centred = torch.from_numpy(vectors).double()
+    centred = torch.from_numpy(np.array(vectors, np.float64))
     centred = centred - centred.mean(0)
     if len(vectors) >= vectors.shape[1]:
         axes = torch.linalg.eigh(centred.T @ centred)[1].T.flip(0)[:dimensions]
