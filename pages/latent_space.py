@@ -15,6 +15,7 @@ from ui.components.point_map import MapSelection, point_map
 from ui.controls import ask_for_folder, pick_layer, result_of, settings
 from ui.display import flat_map, inline_image, number, plain, question
 from ui.latent_colours import coloured, marked, ways
+from ui.latent_export import downloads
 from ui.latent_side import PANELS, Data, marked_by, show_marked, show_selection
 from ui.latent_stands_out import cluster_colours, clusters_of, stands_out
 from ui.latent_trust import show_layers, show_trust
@@ -150,6 +151,7 @@ def show(embedded: Embedding) -> None:
             show_marked(looked, mark)
     with main:
         st.caption(_outside(embedded, float(distance[0]), key))
+        downloads(embedded, model, projection, colours)
     st.markdown("##### Across layers")
     show_layers(looked, colours, params, key)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from interpret.latent import Embedding
 from interpret.latent.groups import true_classes
 from interpret.model import LoadedModel
 from interpret.rendering import class_colour, palette
-from ui.display import percent
+from ui.display import number, percent
 
 RIGHT, WRONG, UNKNOWN, CHOSEN = "#4e9a5b", "#d1495b", "#9aa0a6", "#d1495b"
 STEPS = 6
@@ -42,6 +44,8 @@ def ways(embedded: Embedding, model: LoadedModel) -> dict[str, str]:
     found["prediction"] = "prediction"
     if (true_classes(embedded, model.labels) >= 0).any():
         found["right"] = "right or wrong"
+    if np.isfinite(embedded.loss).any():
+        found["loss"] = "loss"
     return {**found, "confidence": "confidence", "cluster": "cluster"}
 
 
@@ -62,6 +66,9 @@ def coloured(way: str, embedded: Embedding, model: LoadedModel) -> Colouring:
         return Colouring(right.astype(np.int64), ("right", "wrong", "no class known"), (RIGHT, WRONG, UNKNOWN))
     if way == "confidence":
         return of_numbers(embedded.confidences, 0.0, 1.0)
+    if way == "loss":
+        high = float(np.nanpercentile(embedded.loss[np.isfinite(embedded.loss)], 99)) or 1.0
+        return of_numbers(np.nan_to_num(embedded.loss), 0.0, high, number)
     present, categories = np.unique(embedded.predictions, return_inverse=True)
     return Colouring(
         categories.astype(np.int64),
@@ -70,12 +77,14 @@ def coloured(way: str, embedded: Embedding, model: LoadedModel) -> Colouring:
     )
 
 
-def of_numbers(values: NDArray[np.floating], low: float, high: float) -> Colouring:  # type: ignore[type-arg]
-    """Equal steps from low to high, in the colours of a sequential palette."""
+def of_numbers(
+    values: NDArray[np.floating[Any]], low: float, high: float, told: Callable[[float], str] = percent
+) -> Colouring:
+    """Equal steps from low to high, in the colours of a sequential palette; `told` writes a number."""
     edges = np.linspace(low, high, STEPS + 1)
     categories = np.clip(np.digitize(values, edges[1:-1]), 0, STEPS - 1)
     table = palette("viridis")[np.linspace(0, 255, STEPS).astype(int)]
-    names = tuple(f"{percent(float(a))} to {percent(float(b))}" for a, b in itertools.pairwise(edges))
+    names = tuple(f"{told(float(a))} to {told(float(b))}" for a, b in itertools.pairwise(edges))
     return Colouring(categories.astype(np.int64), names, tuple("#" + bytes(row).hex() for row in table))
 
 

@@ -65,7 +65,6 @@ def shows(page: Any, method: str, number: int = 0, **asked: Any) -> None:
 
 def test_methods_signs_and_the_address(app: RunningApp, page: Any) -> None:
     open_app(page, f"{app.url}/{PAGE}")
-    shows(page, "grad-cam")
     pick(page, "Method", "Score-CAM")
     shows(page, "score-cam")
     pick(page, "Method", "HiResCAM")

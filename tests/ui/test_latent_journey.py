@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,14 @@ import pytest
 from interpret import load_model
 from interpret.datasets import open_source
 from interpret.jobs import complete
-from interpret.latent import Embedding, embed
+from interpret.latent import Embedding, ProjectionParams, embed, project
 from interpret.latent.groups import true_classes
 from interpret.model import LoadedModel
 from tests.ui.browser import RunningApp, open_app, running_app, settle
 from tests.ui.test_journey import REPOSITORY, WAIT
 from ui.latent_colours import coloured, marked, of_numbers, ways
+from ui.latent_export import page as page_of
+from ui.latent_export import parquet, table
 
 CLEAN = REPOSITORY / "checkpoints" / "shapes-clean.safetensors"
 
@@ -31,7 +34,7 @@ def embedded() -> tuple[LoadedModel, Embedding]:
 
 def test_points_are_coloured_by_what_is_asked(embedded: tuple[LoadedModel, Embedding]) -> None:
     model, found = embedded
-    assert list(ways(found, model)) == ["class", "prediction", "right", "confidence", "cluster"]
+    assert list(ways(found, model)) == ["class", "prediction", "right", "loss", "confidence", "cluster"]
     for way in list(ways(found, model))[:-1]:
         colours = coloured(way, found, model)
         assert len(colours.names) == len(colours.colours) > colours.categories.max() and len(colours.categories) == 24
@@ -44,12 +47,28 @@ def test_points_are_coloured_by_what_is_asked(embedded: tuple[LoadedModel, Embed
     assert [predicted.names[at] for at in predicted.categories] == [
         f"predicted {model.labels[index]}" for index in found.predictions
     ]
-    unknown = replace(found, labels=np.full(24, -1))
+    losses = coloured("loss", found, model)
+    assert (np.diff(losses.categories[np.argsort(found.loss)]) >= 0).all() and losses.categories.max() == 5
+    unknown = replace(found, labels=np.full(24, -1), loss=np.full(24, np.nan, np.float32))
     assert list(ways(unknown, model)) == ["prediction", "confidence", "cluster"]
     assert (true_classes(unknown, model.labels) == -1).all()
     half = replace(found, labels=np.where(np.arange(24) < 12, found.labels, -1))
     assert coloured("class", half, model).names[-1] == "no class"
     assert set(coloured("right", half, model).categories[12:]) == {2}
+
+
+def test_the_map_as_files_holds_what_is_known(embedded: tuple[LoadedModel, Embedding]) -> None:
+    from pyarrow import parquet as reader
+
+    model, found = embedded
+    found = replace(found, names=("<script>alert(1)</script>", *found.names[1:]))
+    projection = complete(project(found.vectors, "pca", ProjectionParams(dimensions=3)))
+    columns = reader.read_table(io.BytesIO(parquet(table(found, model, projection)))).to_pydict()
+    np.testing.assert_allclose(np.stack([columns[axis] for axis in "xyz"], 1), projection.points)
+    assert columns["prediction"] == [model.labels[index] for index in found.predictions]
+    assert columns["label"] == [found.classes[index] for index in found.labels]
+    text = page_of(found, model, projection, coloured("class", found, model))
+    assert "<script>alert(1)" not in text and 'src="http' not in text and text.count("<html") == 1
 
 
 def test_numbers_become_equal_steps() -> None:
