@@ -47,3 +47,23 @@ def complete(job: Job[T], report: Callable[[Progress], None] | None = None) -> T
         return result
     finally:
         job.close()
+
+
+def stretch(job: Job[T], start: int, end: int, total: int, tell: Callable[[str], str] = str) -> Job[T]:
+    """A job as a part of a longer one: its progress runs from `start` to `end` of `total`.
+
+    Args:
+        job: the part; closed with the whole.
+        start, end, total: in steps of the whole.
+        tell: makes the whole's note from the part's.
+    """
+    try:
+        while True:
+            progress = next(job)
+            share = progress.step / progress.total if progress.total else 0.0
+            yield Progress(start + round(share * (end - start)), total, tell(progress.note))
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        job.close()

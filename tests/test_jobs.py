@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from interpret.jobs import Job, Progress, complete
+from interpret.jobs import Job, Progress, complete, stretch
 
 
 def counting(log: list[str], steps: int = 3, fail_at: int | None = None) -> Job[str]:
@@ -59,3 +59,16 @@ def test_closing_cancels() -> None:
     next(job)
     job.close()
     assert log == ["cleaned up"] and next(job, "over") == "over"
+
+
+def test_a_stretch_of_a_longer_job_counts_on_returns_and_is_closed_with_it() -> None:
+    log: list[str] = []
+    seen: list[Progress] = []
+    assert complete(stretch(counting(log, 4), 20, 60, 100, "map: ".__add__), seen.append) == "done"
+    assert [(p.step, p.total, p.note) for p in seen] == [(20 + 10 * n, 100, f"map: step {n}") for n in range(4)]
+    part = stretch(counting(log), 0, 10, 10)
+    next(part)
+    part.close()
+    assert log == ["cleaned up", "cleaned up"]
+    with pytest.raises(ValueError, match="in the middle"):
+        complete(stretch(counting(log, fail_at=1), 0, 10, 10))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from interpret.heatmaps import Aim, Fusion, Heatmap, HeatmapMethod, fused, layer_heatmaps_job
 from interpret.images import InputImage
-from interpret.jobs import Job, Progress, complete
+from interpret.jobs import Job, complete, stretch
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
 from ui.cache import RESULTS
@@ -97,17 +97,11 @@ def _at_once(wanted: Sequence[Wanted]) -> None:
 
 
 def _all_of(wanted: Sequence[Wanted]) -> Job[int]:
+    total = 1000 * len(wanted)
     for number, one in enumerate(wanted):
-        job = one.job()
-        while True:
-            try:
-                progress = next(job)
-            except StopIteration as stop:
-                RESULTS.put(one.key, stop.value)
-                break
-            share = (progress.step / progress.total if progress.total else 0.0) + number
-            note = progress.note if len(wanted) == 1 else f"{one.title}: {progress.note}"
-            yield Progress(round(share * 1000), 1000 * len(wanted), note)
+        whose = f"{one.title}: " if len(wanted) > 1 else ""
+        part = stretch(one.job(), 1000 * number, 1000 * (number + 1), total, whose.__add__)
+        RESULTS.put(one.key, (yield from part))
     return len(wanted)
 
 

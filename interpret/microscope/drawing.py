@@ -14,7 +14,7 @@ from interpret import store
 from interpret.datasets.sources import PictureSource
 from interpret.errors import BadInput
 from interpret.filters import METHODS, RECIPE, Drawing, FilterParams, class_images, filter_images, spectrum_digest
-from interpret.jobs import Job, Progress
+from interpret.jobs import Job, Progress, stretch
 from interpret.layers import LayerInfo
 from interpret.microscope.pages import About, Sheet, first_page, sheet_page
 from interpret.microscope.record import Entry, Natural, Record
@@ -107,15 +107,8 @@ def _counted(
     job: Job[Drawing], done: int, total: int, whole: int, sheet: Sheet, before: int, missing: int
 ) -> Job[Drawing]:
     """A job's progress as part of the whole run's."""
-    while True:
-        try:
-            progress = next(job)
-        except StopIteration as stop:
-            drawn: Drawing = stop.value
-            return drawn
-        share = progress.step / progress.total if progress.total else 0.0
-        note = f"{sheet.title}, {before:,} of {missing:,} drawn, {progress.note}"
-        yield Progress(done + round(share * whole), total, note)
+    words = f"{sheet.title}, {before:,} of {missing:,} drawn"
+    return stretch(job, done, done + whole, total, lambda note: f"{words}, {note}")
 
 
 def _claim(folder: Path, model: LoadedModel, params: FilterParams, source: PictureSource | None) -> None:

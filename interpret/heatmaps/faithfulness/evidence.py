@@ -13,7 +13,7 @@ from interpret.heatmaps.faithfulness.stability import stability
 from interpret.heatmaps.faithfulness.twins import Randomised, randomised
 from interpret.heatmaps.making import Heatmap, again
 from interpret.images import InputImage
-from interpret.jobs import Job, Progress, T
+from interpret.jobs import Job, T, stretch
 from interpret.model import LoadedModel
 
 RANDOM_MAPS = 3
@@ -58,32 +58,24 @@ def evidence_job(
         Progress in hundredths.
     """
     batch, classes = model.preprocess.to_batch(image), torch.tensor([made.target])
-    maps = yield from _part(again(model, made, batch), 0, 5)
+    maps = yield from _of_all(again(model, made, batch), 0, 5)
     values = maps[0].float().cpu().numpy()
-    own = yield from _part(curves(model, batch, values, made.target), 5, 25)
+    own = yield from _of_all(curves(model, batch, values, made.target), 5, 25)
     floor = []
     for number in range(RANDOM_MAPS):
         chance = replace(made, method="random-cam", seed=seed + number, fused=())
         lots = yield from again(model, chance, batch)
         start, end = (25 + 35 * (number + more) // RANDOM_MAPS for more in (0, 1))
-        floor.append((yield from _part(curves(model, batch, lots[0].float().cpu().numpy(), made.target), start, end)))
-    filled = yield from _part(road(model, batch, values, made.target, seed), 60, 75)
+        floor.append((yield from _of_all(curves(model, batch, lots[0].float().cpu().numpy(), made.target), start, end)))
+    filled = yield from _of_all(road(model, batch, values, made.target, seed), 60, 75)
     drop = float(average_drop(model, batch, maps, classes)[0])
     rises = bool(increase(model, batch, maps, classes)[0])
     steady, twins = None, None
     if remade:
-        steady = yield from _part(stability(model, batch, made, values), 75, 80)
-        twins = yield from _part(randomised(model, image, made, values, seed), 80, 100)
+        steady = yield from _of_all(stability(model, batch, made, values), 75, 80)
+        twins = yield from _of_all(randomised(model, image, made, values, seed), 80, 100)
     return Evidence(own, tuple(floor), filled, drop, rises, steady, twins)
 
 
-def _part(job: Job[T], start: int, end: int) -> Job[T]:
-    """A job as a stretch of the whole."""
-    while True:
-        try:
-            progress = next(job)
-        except StopIteration as stop:
-            found: T = stop.value
-            return found
-        share = progress.step / progress.total if progress.total else 0.0
-        yield Progress(round(start + share * (end - start)), 100, progress.note)
+def _of_all(job: Job[T], start: int, end: int) -> Job[T]:
+    return stretch(job, start, end, 100)
