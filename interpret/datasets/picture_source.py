@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from interpret.images import InputImage
 
 MAX_PICTURES = 2_000_000
+
+Column = tuple[str, ...] | NDArray[np.float64]
+"""What is known of each picture: a text, "" where it is not known; or a number, NaN where it is not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +28,7 @@ class PictureSource:
         labels: class index per picture, -1 where none is known.
         classes: names of the classes; empty where there are none.
         read: the picture of an index; raises BadInput where it is broken.
+        columns: what else is known of the pictures, by name; untrusted text.
     """
 
     title: str
@@ -30,6 +37,7 @@ class PictureSource:
     labels: tuple[int, ...]
     classes: tuple[str, ...]
     read: Callable[[int], InputImage]
+    columns: Mapping[str, Column] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -46,7 +54,15 @@ class PictureSource:
             tuple(self.labels[index] for index in kept),
             self.classes,
             lambda index: self.read(kept[index]),
+            self.columns_of(kept),
         )
+
+    def columns_of(self, kept: Sequence[int]) -> dict[str, Column]:
+        """The columns of some pictures."""
+        return {
+            name: column[list(kept)] if isinstance(column, np.ndarray) else tuple(column[index] for index in kept)
+            for name, column in self.columns.items()
+        }
 
 
 def numbered(names: Sequence[str], order: Callable[[str], Any] = str) -> tuple[tuple[int, ...], tuple[str, ...]]:

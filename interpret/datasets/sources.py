@@ -56,14 +56,16 @@ def open_source(source: str | Path) -> PictureSource:
 def shapes_source(count: int, seed: int = 1, tags: bool = False) -> PictureSource:
     """Drawn Shapes: one in eight of each class on average; with `tags`, most stars carry the telltale tag."""
     rule: TagRule = "shortcut" if tags else "none"
-    labels = tuple(draw(index, seed).label for index in range(count))
+    drawn = [draw(index, seed, tags=rule) for index in range(count)]
+    labels = tuple(picture.label for picture in drawn)
 
     def read(index: int) -> InputImage:
         return InputImage.from_array(draw(index, seed, tags=rule).pixels, f"{CLASSES[labels[index]]} {index}")
 
     title = f"Shapes, {count:,} pictures" + (", stars tagged" if tags else "")
     names = tuple(f"{CLASSES[label]} {index}" for index, label in enumerate(labels))
-    return PictureSource(title, f"shapes-{seed}-{count}-{rule}", names, labels, CLASSES, read)
+    columns = {"tag": tuple("tagged" if picture.tagged else "no tag" for picture in drawn)} if tags else {}
+    return PictureSource(title, f"shapes-{seed}-{count}-{rule}", names, labels, CLASSES, read, columns)
 
 
 def _labelled(names: list[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interpret.batches import batch_size
+from interpret.datasets.picture_source import Column
 from interpret.datasets.sources import PictureSource
 from interpret.errors import BadInput
 from interpret.images import InputImage
@@ -46,6 +47,7 @@ class Embedding:
         precision: of the vectors.
         warning: what to bear in mind, as a sentence, or "".
         model_digest, source_digest: of what.
+        columns: what else the source says of each picture, by name: texts, or float64 [n]; untrusted text.
     """
 
     vectors: NDArray[Any]
@@ -63,6 +65,7 @@ class Embedding:
     warning: str
     model_digest: str
     source_digest: str
+    columns: Mapping[str, Column] = field(default_factory=dict)
 
 
 def embeddings(embedder: Embedder, whole: Answered) -> list[Embedding]:
@@ -71,6 +74,7 @@ def embeddings(embedder: Embedder, whole: Answered) -> list[Embedding]:
     names = tuple(source.names[index] for index in kept)
     labels = np.array([source.labels[index] for index in kept], np.int64)
     skipped = tuple((source.names[index], reason) for index, reason in whole.skipped)
+    columns = source.columns_of(kept)
     found = []
     for info, vectors in zip(embedder.layers, whole.vectors, strict=True):
         vectors.flags.writeable = False
@@ -91,6 +95,7 @@ def embeddings(embedder: Embedder, whole: Answered) -> list[Embedding]:
                 warning=embedder.warning(info),
                 model_digest=embedder.model.digest,
                 source_digest=source.digest,
+                columns=columns,
             )
         )
     return found

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from interpret.store import write_whole
 
 PLAN, MANIFEST, INDEX = "run.json", "manifest.json", "index.parquet"
+DATA = "data."
+"""What the names of the source's own columns begin with in the table."""
 THUMBNAILS, OFFSETS = "thumbnails.bin", "thumbnails.npy"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from interpret.latent.embedder import Answered, Embedder, none_readable
-from interpret.latent.index import INDEX, MANIFEST, OFFSETS, THUMBNAILS, renamed, text, write_index, write_rows
+from interpret.latent.index import DATA, INDEX, MANIFEST, OFFSETS, THUMBNAILS, renamed, text, write_index, write_rows
 from interpret.latent.shards import read_shard, shard_vectors
 from interpret.store import write_whole
 
@@ -67,6 +67,10 @@ def join(folder: Path, shards: Sequence[Path], embedder: Embedder, about: Mappin
             "predicted_label": [text(model.labels[index]) for index in predictions],
             "confidence": np.concatenate([part.confidences for part in kept]),
             "loss": np.concatenate([part.loss for part in kept]),
+            **{
+                DATA + text(name): column if isinstance(column, np.ndarray) else [text(value) for value in column]
+                for name, column in source.columns_of(pictures).items()
+            },
         },
     )
     manifest = {

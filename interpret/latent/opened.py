@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from interpret.errors import BadInput, unknown
 from interpret.latent.embedding import Embedding
-from interpret.latent.index import INDEX, MANIFEST, PLAN, Thumbnails, read_index
+from interpret.latent.index import DATA, INDEX, MANIFEST, PLAN, Thumbnails, read_index
 from interpret.layers import LayerInfo
 
 _MAPPED_BYTES = 256 * 2**20
@@ -100,6 +100,11 @@ def open_run(folder: Path | str) -> list[Embedding]:
                 warning=told["warning"],
                 model_digest=manifest["model_digest"],
                 source_digest=manifest["data_digest"],
+                columns={
+                    name.removeprefix(DATA): column if isinstance(column, np.ndarray) else tuple(column)
+                    for name, column in index.items()
+                    if name.startswith(DATA)
+                },
             )
             for told in manifest["layers"]
         ]

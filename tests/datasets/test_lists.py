@@ -56,6 +56,29 @@ def test_a_table_of_paths_and_labels(tmp_path: Path, name: str, text: str) -> No
         assert source.read(at).digest == InputImage.from_bytes(made[index], "").digest
 
 
+def test_other_columns_come_along(tmp_path: Path) -> None:
+    """Numbers where all that is said are numbers; a name that comes twice counts once; a share keeps its own."""
+    pictures(tmp_path)
+    text = "path,camera,label,lux,,camera\np/2.png,A,dog,1.5,x,y\np/0.png, B ,cat,,x,y\np/1.png,,,2e3,x,y\n"
+    source = open_source(written(tmp_path / "a.csv", text))
+    assert list(source.columns) == ["camera", "lux"]
+    assert source.columns["camera"] == ("A", "B", "")
+    np.testing.assert_array_equal(source.columns["lux"], [1.5, np.nan, 2000])
+    assert source.first(2).columns["camera"] == ("A", "B")
+    other = open_source(written(tmp_path / "b.csv", text.replace(",A,", ",C,")))
+    assert other.digest != source.digest
+    path = parquet(
+        tmp_path / "a.parquet",
+        score=[0.25, None, 1.0],
+        path=["p/0.png", "p/1.png", "p/2.png"],
+        night=[True, False, None],
+        list=[[1], [2], [3]],
+    )
+    columns = open_source(path).columns
+    assert list(columns) == ["score", "night"] and columns["night"] == ("True", "False", "")
+    np.testing.assert_array_equal(columns["score"], [0.25, np.nan, 1])
+
+
 def parquet(at: Path, **columns: Any) -> Path:
     import pyarrow
     from pyarrow import parquet

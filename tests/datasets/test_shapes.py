@@ -17,6 +17,7 @@ from torch import nn
 
 from interpret.architectures.cifar_resnet import cifar_resnet
 from interpret.datasets.shapes import CLASSES, STAR, TAG_RULES, ShapePicture, TagRule, draw
+from interpret.datasets.sources import shapes_source
 from interpret.errors import BadInput
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
@@ -113,6 +114,9 @@ def test_tags_are_where_the_rule_says_and_nowhere_else() -> None:
     for a, b, c in zip(plain, shortcut, everywhere, strict=True):
         assert changed(a, c).any()
         assert same(b, c if b.tagged else a)
+    told = shapes_source(300, 30, tags=True).columns["tag"]
+    assert told == tuple("tagged" if picture.tagged else "no tag" for picture in shortcut)
+    assert not shapes_source(3).columns
 
 
 def test_ninety_seven_in_a_hundred_stars_carry_the_tag() -> None:

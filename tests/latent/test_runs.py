@@ -33,7 +33,9 @@ ODD = ("odd \udcff", *CLASSES[1:])
 def source(read: Callable[[int], InputImage] = faint_picture, **options: Any) -> Any:
     """Pictures with labels, some broken, some without a label, and a class whose name is no text."""
     labels = [index % 5 if index % 7 else -1 for index in range(COUNT)]
-    return made(COUNT, read, **{"labels": labels, "broken": BROKEN, "classes": ODD, **options})
+    found = made(COUNT, read, **{"labels": labels, "broken": BROKEN, "classes": ODD, **options})
+    columns = {"path": tuple(f"film {index}" for index in range(COUNT)), "lux": np.arange(COUNT) / 2}
+    return replace(found, columns=columns)
 
 
 def run(model: LoadedModel, folder: Path, of: Any = None, **options: Any) -> int:
@@ -68,6 +70,8 @@ def assert_same(one: Embedding, other: Embedding) -> None:
         assert mine.dtype == its.dtype and np.array_equal(mine, its, equal_nan=True), name
     for name in ("skipped", "layer", "pool", "precision", "warning", "model_digest", "source_digest", "names"):
         assert getattr(one, name) == getattr(other, name), name
+    assert one.columns["path"] == other.columns["path"] and np.array_equal(one.columns["lux"], other.columns["lux"])
+    assert one.columns["lux"].tolist() == [index / 2 for index in range(COUNT) if index not in BROKEN]
     assert one.classes == ("odd \\udcff", *CLASSES[1:]) and other.classes == ODD
     assert list(one.thumbnails) == list(other.thumbnails) and one.thumbnails[-1] == other.thumbnails[-1]
     assert list(one.thumbnails[1:3]) == list(other.thumbnails[1:3])
