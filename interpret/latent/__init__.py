@@ -5,7 +5,7 @@ from __future__ import annotations
 from interpret.latent.distances import nearest_others
 from interpret.latent.embedding import Embedding, embed
 from interpret.latent.groups import Clusters, Confusion, clusters, confusion
-from interpret.latent.neighbours import nearest
+from interpret.latent.neighbours import Neighbours, nearest
 from interpret.latent.opened import open_run
 from interpret.latent.projection import PROJECTIONS, Projection, ProjectionParams, place, project
 from interpret.latent.quality import MapQuality, map_quality
@@ -18,6 +18,7 @@ __all__ = [
     "Confusion",
     "Embedding",
     "MapQuality",
+    "Neighbours",
     "Projection",
     "ProjectionParams",
     "cka_matrix",

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from interpret.errors import BadInput, InterpretError, unknown
 from interpret.jobs import Job, Progress
-from interpret.latent.neighbours import Metric, nearest
+from interpret.latent.neighbours import Metric, Neighbours
 from interpret.latent.umap import nearest_in_chunks, principal, umap
 from interpret.runtime import choose_runtime
 
@@ -269,18 +269,21 @@ def project(
     return Projection(points, method, params)
 
 
-def place(vectors: Points, projection: Projection, queries: Points, count: int = 5) -> tuple[Points, Points]:
+def place(
+    vectors: Points | Neighbours, projection: Projection, queries: Points, count: int = 5
+) -> tuple[Points, Points]:
     """Where new pictures belong in a map: points float32 [m, dimensions] and the distance to the nearest picture [m].
 
     Each is the mean of its nearest pictures' points, weighted by 1 / distance. It depends on nothing but the picture.
 
     Args:
-        vectors: float32 [n, d] the map was made of.
+        vectors: float32 [n, d] the map was made of; or the same as `Neighbours`, which saves making them ready.
         projection: the map.
         queries: float32 [m, d].
         count: how many neighbours.
     """
-    indices, distances = nearest(queries, vectors, count, projection.params.metric)
+    table = vectors if isinstance(vectors, Neighbours) else Neighbours.of(vectors, projection.params.metric)
+    indices, distances = table.nearest(queries, count)
     weights = 1 / (distances + 1e-9)
     weights /= weights.sum(1, keepdims=True)
     points: Points = np.einsum("mk,mkd->md", weights, projection.points[indices]).astype(np.float32)

@@ -286,6 +286,15 @@ def test_pictures_that_are_nearly_the_same_keep_their_order(metric: str) -> None
     np.testing.assert_allclose(apart[:, 1:], distances[:, 1:], rtol=1e-2)
 
 
+def test_long_rows_are_searched_block_by_block_and_miss_nothing() -> None:
+    """5,000 vectors are 79 blocks: more than twice what is asked for. The answer is the sorted distances' own."""
+    vectors, queries = clouds(5000, 6), clouds(40, 6, seed=1)
+    found, apart = nearest(queries, vectors, 20)
+    exact = np.linalg.norm(queries[:, None].astype(np.float64) - vectors, axis=2)
+    assert np.array_equal(found, exact.argsort(1)[:, :20])
+    np.testing.assert_allclose(apart, np.sort(exact, 1)[:, :20], rtol=1e-5)
+
+
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("offset", [0.0, 50.0])
 def test_a_query_among_the_vectors_finds_itself_first(metric: str, offset: float) -> None:
@@ -303,7 +312,7 @@ def test_no_more_neighbours_than_there_are() -> None:
 def test_many_queries_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = clouds(300, 8)
     whole = nearest(vectors, vectors, 5)
-    monkeypatch.setattr("interpret.latent.neighbours._CHUNK", 64)
+    monkeypatch.setattr("interpret.latent.neighbours._NUMBERS", {"cpu": 300 * 64})
     parts = nearest(vectors, vectors, 5)
     assert np.array_equal(whole[0], parts[0])
     np.testing.assert_allclose(whole[1], parts[1], atol=1e-3)

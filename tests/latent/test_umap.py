@@ -69,11 +69,11 @@ def test_the_graph_is_umap_learns(name: str, metric: Metric, monkeypatch: pytest
 
 
 def test_nearest_in_chunks_is_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interpret.latent.umap.graph._MULTIPLICATIONS", 1)
-    vectors = cloud(600)
+    monkeypatch.setattr("interpret.latent.neighbours._MULTIPLICATIONS", {"cpu": 1})
+    vectors = cloud(150)
     seen: list[Progress] = []
     indices, distances = complete(nearest_in_chunks(vectors, 7, "euclidean"), seen.append)
-    assert [(progress.step, progress.total) for progress in seen] == [(0, 600), (256, 600), (512, 600)]
+    assert [(progress.step, progress.total) for progress in seen] == [(0, 150), (64, 150), (128, 150)]
     at_once = nearest(vectors, vectors, 7)
     assert np.array_equal(indices, at_once[0])
     np.testing.assert_allclose(distances, at_once[1], atol=1e-6)

@@ -8,40 +8,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from interpret.jobs import Job, Progress
-from interpret.latent.neighbours import Metric, nearest
+from interpret.jobs import Job
+from interpret.latent.neighbours import Metric, Neighbours
 
 _HALVINGS = 64
 _CLOSE_ENOUGH = 1e-5
 _LEAST_SCALE = 1e-3
-_ROWS = 4096
-_MULTIPLICATIONS = 10**10
-"""Of one call for neighbours on a CPU: less than half a second of two cores."""
 
 
 def nearest_in_chunks(
     vectors: NDArray[np.float32], count: int, metric: Metric, device: torch.device | str = "cpu"
 ) -> Job[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Every vector's nearest vectors, itself among them: indices int64 [n, count] and distances float32 [n, count].
-
-    Args:
-        vectors: float32 [n, d].
-        count: how many, at most n.
-        metric: what counts as near.
-        device: where to compute.
-
-    Yields:
-        Progress in vectors.
-    """
-    on_cpu = torch.device(device).type == "cpu"
-    rows = min(max(_MULTIPLICATIONS // max(vectors.size, 1), 256), _ROWS) if on_cpu else _ROWS
-    indices, distances = [], []
-    for start in range(0, len(vectors), rows):
-        yield Progress(start, len(vectors), "finding neighbours")
-        index, distance = nearest(vectors[start : start + rows], vectors, count, metric, device)
-        indices.append(index)
-        distances.append(distance)
-    return np.concatenate(indices), np.concatenate(distances)
+    """Every vector's nearest vectors, itself among them: see `Neighbours.all_nearest`."""
+    return Neighbours.of(vectors, metric, device).all_nearest(vectors, count)
 
 
 def scales(distances: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
