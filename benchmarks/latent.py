@@ -29,12 +29,15 @@ SEEDS = (0, 1, 2)
 
 def tasks(quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
     """The tasks by name; `quick`: one seed, few rows."""
+    from benchmarks import aligned  # which makes its maps with what is below
+
     seeds, rows = (SEEDS[:1], 500) if quick else (SEEDS, 10_000)
     return {
         "latent digits": lambda: quality("digits", *digits(), seeds),
         "latent fashion": lambda: fashion_quality(seeds),
         "latent shapes": lambda: quality("Shapes at the default layer", *shapes(100 if quick else 2000), seeds),
         "latent fresh": lambda: fresh(500 if quick else 2000),
+        "latent aligned": lambda: aligned.several(200 if quick else 1000),
         "latent speed": lambda: speed(rows),
         "latent engines": lambda: engines((500,) if quick else (500, 5000, 30_000, 70_000)),
         "latent memory": lambda: memory(2000 if quick else 70_000),

@@ -13,7 +13,7 @@ from interpret.heatmaps import Heatmap, heatmap
 from interpret.images import InputImage, Preprocess
 from interpret.jobs import Job, Progress, complete
 from interpret.kernels import UnitKernel, unit_kernel
-from interpret.latent import Embedding, Projection, ProjectionParams, embed, project
+from interpret.latent import Embedding, Projection, ProjectionParams, align, embed, project
 from interpret.layers import LayerInfo
 from interpret.loading import load_model
 from interpret.model import LoadedModel
@@ -47,6 +47,7 @@ __all__ = [
     "UnknownName",
     "ablate_over",
     "activations",
+    "align",
     "anatomy",
     "collect_units",
     "complete",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from interpret.commands import Answer, driven, model_of, versions
 from interpret.datasets import open_source
 from interpret.errors import BadInput
-from interpret.latent import ProjectionParams, project
+from interpret.latent import ProjectionParams, align, open_run, project
 from interpret.latent.embedder import POOLS, PRECISIONS
 from interpret.latent.index import INDEX, put_points, renamed
 from interpret.latent.opened import read_manifest, run_vectors
@@ -44,6 +45,8 @@ def add_project_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-dist", type=float, default=0.1)
     parser.add_argument("--metric", default="euclidean", choices=("euclidean", "cosine"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dimensions", type=int, default=2, choices=(2, 3))
+    parser.add_argument("--aligned", action="store_true", help="all layers of the run, laid out together")
 
 
 def save_embedding(options: argparse.Namespace) -> Answer:
@@ -83,29 +86,38 @@ def save_embedding(options: argparse.Namespace) -> Answer:
 
 
 def save_projection(options: argparse.Namespace) -> Answer:
-    """`projection.npy` [pictures, 2] in the order of the run's index, x and y in that, and `projection.json`."""
+    """`projection.npy` in the order of the run's index, x and y in that, and `projection.json`.
+
+    The file is [pictures, 2 or 3], with --aligned [layers, pictures, 2 or 3].
+    """
     folder = Path(options.run_folder)
+    known = [told["name"] for told in read_manifest(folder).get("layers", ())]
     layer = options.layer or read_manifest(folder).get("layer")
-    vectors = run_vectors(folder, options.layer)
-    params = ProjectionParams(options.neighbors, options.min_dist, options.metric, options.seed)
-    result = driven(project(np.asarray(vectors, np.float32), options.method, params), options)
+    params = ProjectionParams(options.neighbors, options.min_dist, options.metric, options.seed, options.dimensions)
+    if options.aligned and (options.layer or options.method != "umap"):
+        raise BadInput("Aligned maps are UMAP of all layers of the run: leave --layer and --method out.")
+    if options.aligned:
+        tables = [np.asarray(run_vectors(folder, name), np.float32) for name in known]
+        found = driven(align(tables, params), options)
+        maps = dict(zip(known, (one.points for one in found), strict=True))
+        method, points = "aligned umap", np.stack(list(maps.values()))
+    else:
+        vectors = np.asarray(run_vectors(folder, options.layer), np.float32)
+        labels = open_run(folder)[0].labels if (folder / INDEX).is_file() else None
+        one = driven(project(vectors, options.method, params, labels), options)
+        maps, method, points = {"": one.points}, one.method, one.points
     with renamed(folder / "projection.npy") as stream:
-        np.save(stream, result.points)
+        np.save(stream, points)
     if (folder / INDEX).is_file():
-        put_points(folder / INDEX, result.points)
+        put_points(folder / INDEX, maps)
     answer = {
         "command": "project",
-        "layer": layer,
-        "method": result.method,
-        "parameters": {
-            "neighbors": params.neighbors,
-            "min_dist": params.min_dist,
-            "metric": params.metric,
-            "seed": params.seed,
-        },
-        "axes": ["pictures", "xy"],
-        "shape": list(result.points.shape),
+        **({"layers": known} if options.aligned else {"layer": layer}),
+        "method": method,
+        "parameters": asdict(params),
+        "axes": [*(["layers"] if options.aligned else []), "pictures", "xyz"[: params.dimensions]],
+        "shape": list(points.shape),
         "versions": versions(),
     }
     (folder / "projection.json").write_text(json.dumps(answer, indent=2), encoding="utf-8")
-    return {**answer, "out": str(folder)}, f"{result.method} of {len(vectors):,} pictures written to {folder}"
+    return {**answer, "out": str(folder)}, f"{method} of {points.shape[-2]:,} pictures written to {folder}"

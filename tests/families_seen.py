@@ -237,7 +237,7 @@ def _latent_space(small: LoadedModel, network: nn.Module) -> str:
     _same(embedded.vectors, expected.outputs[layer].mean((2, 3)))
     assert embedded.predictions.tolist() == expected.scores.argmax(1).tolist()
     for index in range(4):
-        vector = embed_picture(small, source.read(index), layer)
+        vector = embed_picture(small, source.read(index), [layer])[0]
         near, apart = nearest(vector[None], embedded.vectors, 4)
         assert near[0, 0] == index and apart[0, 1] > 10 * apart[0, 0], "a picture is not its own neighbour"
     points = complete(project(embedded.vectors, "pca")).points

@@ -38,7 +38,7 @@ def test_embed_and_project(capsys: Capture, cifar_checkpoint: Path, cifar: Loade
     points = np.load(run / "projection.npy")
     assert points.dtype == np.float32 and points.shape == (24, 2) and np.isfinite(points).all()
     assert (mapped["method"], mapped["shape"]) == ("umap", [24, 2])
-    assert mapped["parameters"] == {"neighbors": 6, "min_dist": 0.3, "metric": "euclidean", "seed": 2}
+    assert mapped["parameters"] == {"neighbors": 6, "min_dist": 0.3, "metric": "euclidean", "seed": 2, "dimensions": 2}
 
     assert "pca of 24 pictures" in said(capsys, "project", run, "--method", "pca")
     assert not np.array_equal(np.load(run / "projection.npy"), points)
@@ -82,6 +82,16 @@ def test_layers_pools_precisions_and_shares(
     index = parquet.read_table(run / "index.parquet").to_pydict()
     assert np.array_equal(np.load(run / "projection.npy"), np.stack([index["x"], index["y"]], 1).astype(np.float32))
     at_linear = index["x"]
+    aligned = answered(capsys, "project", run, "--aligned", "--neighbors", 5, "--dimensions", 3)
+    assert (aligned["shape"], aligned["axes"]) == ([2, 24, 3], ["layers", "pictures", "xyz"])
+    assert aligned["layers"] == ["layer2", "linear"]
+    index, both = parquet.read_table(run / "index.parquet").to_pydict(), np.load(run / "projection.npy")
+    assert np.array_equal(both[1], np.stack([index[f"{axis}.linear"] for axis in "xyz"], 1).astype(np.float32))
+    assert "x" not in index and "leave --layer and --method out" in refused(
+        capsys, "project", run, "--aligned", "--layer", "linear"
+    )
+    options = ("--method", "supervised-umap", "--neighbors", 100)
+    assert "needs more than 100 pictures" in refused(capsys, "project", run, *options)  # the classes were found
     said(capsys, "project", run, "--method", "pca")
     again = parquet.read_table(run / "index.parquet").to_pydict()
     assert list(again) == ["path", "label", "prediction", "predicted_label", "confidence", "loss", "x", "y"]

@@ -181,9 +181,9 @@ def first_count(model: LoadedModel) -> int:
     return next((count for count in (500, 200) if count * work <= _WORK_OF_A_MINUTE), 100)
 
 
-def embed_picture(model: LoadedModel, image: InputImage, layer: str, pool: Pool = "mean") -> NDArray[np.float32]:
-    """The vector of one picture at a layer: float32 [d]."""
-    info = model.layer(layer)
-    tape = model.observe(model.preprocess.to_batch(image), [layer])
-    vector: NDArray[np.float32] = pooled(info, tape[layer], pool)[0].cpu().numpy()
-    return vector
+def embed_picture(
+    model: LoadedModel, image: InputImage, layers: Sequence[str], pool: Pool = "mean"
+) -> list[NDArray[np.float32]]:
+    """The vectors of one picture at some layers, in one pass: float32 [d] each."""
+    tape = model.observe(model.preprocess.to_batch(image), list(layers))
+    return [pooled(model.layer(name), tape[name], pool)[0].cpu().numpy() for name in layers]

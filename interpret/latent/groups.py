@@ -221,6 +221,17 @@ def near_duplicates(vectors: Vectors, indices: Indices, distances: Floats, fract
     return Pairs(read_only(pairs[order]), read_only(far[order]), read_only(exact[order]), threshold)
 
 
+def other_neighbours(one: Indices, other: Indices, count: int = 20) -> Ranked:
+    """The pictures whose nearest others differ most between two layers or networks, with the share that differs.
+
+    Args:
+        one, other: int64 [n, k], their nearest others at either by `nearest_others`.
+        count: how many to name.
+    """
+    same = np.array([len(np.intersect1d(*pair, assume_unique=True)) for pair in zip(one, other, strict=True)])
+    return _ranked(1 - same / one.shape[1], np.arange(len(one)), count)
+
+
 def true_classes(embedding: Embedding, labels: Sequence[str]) -> Indices:
     """The true class of every picture as a class of the network: int64 [n], -1 where it is not known or not one of it.
 

@@ -46,10 +46,21 @@ def read_index(path: Path) -> dict[str, Any]:
     }
 
 
-def put_points(path: Path, points: NDArray[np.float32]) -> None:
-    """Puts a map [n, 2] into a table as its columns x and y, in place of those it had."""
-    columns = {name: column for name, column in read_index(path).items() if name not in ("x", "y")}
-    write_index(path, columns | {"x": points[:, 0], "y": points[:, 1]})
+AXES = ("x", "y", "z")
+
+
+def put_points(path: Path, points: Mapping[str, NDArray[np.float32]]) -> None:
+    """Puts maps [n, 2 or 3] into a table as columns x, y and z, in place of those it had.
+
+    Args:
+        path: of the table.
+        points: by layer, whose name the columns then end with, as in "x.layer4"; "" for just x, y and z.
+    """
+    columns = {name: column for name, column in read_index(path).items() if name.partition(".")[0] not in AXES}
+    for layer, found in points.items():
+        for axis, values in zip(AXES, found.T, strict=False):
+            columns[f"{axis}.{text(layer)}" if layer else axis] = values
+    write_index(path, columns)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ Metric = Literal["euclidean", "cosine"]
 _SPARE = 8
 _BLOCK = 64
 _SAMPLE = 1000
-_NUMBERS = {"cpu": 2**22, "cuda": 2**28}
+_NUMBERS = {"cpu": 2**23, "cuda": 2**28}
 """Distances at once: on a CPU few enough to stay near its cores between the product and the search."""
 _MULTIPLICATIONS = {"cpu": 10**10, "cuda": 10**13}
 """Between two steps of a job: less than half a second of two cores."""

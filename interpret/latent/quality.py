@@ -68,6 +68,19 @@ class MapQuality:
         )
 
 
+def movement(one: Floats, other: Floats) -> Floats:
+    """How far each point moves between two maps in one frame: float32 [n], by the mean of the maps' radii.
+
+    A radius is the root of the mean squared distance from the mean point.
+
+    Args:
+        one, other: float32 [n, dimensions], of `align`.
+    """
+    radius = np.mean([np.sqrt(points.var(0).sum()) for points in (one, other)])
+    found: Floats = np.linalg.norm(other - one, axis=1) / max(radius, 1e-12)
+    return found
+
+
 def map_quality(
     vectors: Vectors,
     points: Floats,

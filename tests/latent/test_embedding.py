@@ -67,7 +67,7 @@ def test_one_picture_alone_gets_the_same_vector(cifar: LoadedModel, tmp_path: Pa
     source = open_source(folder_of_pictures(tmp_path, 9))
     found = complete(embed(cifar, source, "layer2"))
     for index in (0, 4, 8):
-        vector = embed_picture(cifar, source.read(index), "layer2")
+        vector = embed_picture(cifar, source.read(index), ["layer2"])[0]
         np.testing.assert_allclose(vector, found.vectors[index], atol=1e-4, rtol=1e-4)
 
 
@@ -101,7 +101,7 @@ def test_pools_and_precisions_are_what_they_say(cifar: LoadedModel) -> None:
             assert (found.pool, found.precision, found.vectors.dtype) == (pool, precision, precision)
             np.testing.assert_allclose(found.vectors, expected, atol=close, rtol=close)
             assert ("8,192 dimensions" in found.warning) == (pool == "flatten")
-        vector = embed_picture(cifar, source.read(3), "layer2", pool)  # type: ignore[arg-type]
+        vector = embed_picture(cifar, source.read(3), ["layer2"], pool)[0]  # type: ignore[arg-type]
         np.testing.assert_allclose(vector, expected[3], atol=1e-4, rtol=1e-4)
     assert complete(embed(cifar, source, "linear", pool="flatten")).warning == ""
     with pytest.raises(UnknownName, match='Pool "median" is not in the ways to pool'):

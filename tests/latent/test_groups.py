@@ -16,6 +16,7 @@ from interpret.latent.groups import (
     confident_wrong,
     hardest,
     near_duplicates,
+    other_neighbours,
     outliers,
     true_classes,
 )
@@ -175,6 +176,14 @@ SAID = embedding(
     labels=[1, 1, 0, 2, 1, 1, -1],
     classes=("Golden_Retriever", "dog", "sofa"),
 )
+
+
+def test_other_neighbours_are_counted() -> None:
+    one = np.array([[1, 2, 3], [0, 2, 3], [3, 1, 0], [2, 1, 0]])
+    other = np.array([[3, 2, 1], [4, 5, 6], [3, 5, 6], [2, 1, 5]])
+    found = other_neighbours(one, other, 3)
+    assert found.indices.tolist() == [1, 2, 3]
+    np.testing.assert_allclose(found.values, [1, 2 / 3, 1 / 3], rtol=1e-6)
 
 
 def test_classes_of_the_data_are_classes_of_the_network() -> None:

@@ -15,7 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from interpret.errors import BadInput
 from interpret.jobs import Progress, complete
 from interpret.latent import distances as exact
-from interpret.latent import map_quality, nearest_others
+from interpret.latent import map_quality, movement, nearest_others
 from interpret.latent.distances import Distances, closest, ranks
 from interpret.latent.quality import CAUTION
 
@@ -261,3 +261,13 @@ def test_places_and_ranks_are_those_of_a_stable_sort() -> None:
         assert torch.equal(closest(apart, count).sort(1).values, order[:, :count].sort(1).values)
         for function in (ranks, exact._ranks_at_once):
             assert torch.equal(function(apart, order[:, :count]), torch.arange(1, count + 1).expand(60, count))
+
+
+def test_movement_is_measured_in_radii() -> None:
+    """Four corners of a square of side 2 lie the root of 2 from the middle; another map's size counts half."""
+    square = np.array([[0, 0], [2, 0], [0, 2], [2, 2]], np.float32) + 7
+    shifted = square + np.float32([3, 4])
+    np.testing.assert_allclose(movement(square, shifted), 5 / np.sqrt(2), rtol=1e-6)
+    larger = movement(square, 8 + 3 * (square - 8))
+    np.testing.assert_allclose(larger, 2 * np.sqrt(2) / (2 * np.sqrt(2)), rtol=1e-6)
+    assert np.array_equal(movement(square, square), np.zeros(4))

@@ -76,42 +76,44 @@ def epochs_for(count: int) -> int:
 def lay_out(
     start: torch.Tensor, graph: Any, epochs: int, a: float, b: float, generator: torch.Generator
 ) -> Job[torch.Tensor]:
-    """The map: [n, dimensions] on the generator's device.
+    """The map, or several of the same n points at once: of the start's shape, on the generator's device.
 
     In each epoch an edge (i, j) that is due draws i and j together, down the gradient of -log q_ij, and pushes i away
-    from five random points k, down that of -log(1 - q_ik). Each coordinate of a gradient is clipped at 4; the step
-    shrinks from 1 to 0.
+    from five random points k of its own map, down that of -log(1 - q_ik). Each coordinate of a gradient is clipped at
+    4; the step shrinks from 1 to 0.
 
     Args:
-        start: float32 [n, dimensions].
-        graph: symmetric CSR matrix [n, n] of weights.
+        start: float32 [n, dimensions], or [maps, n, dimensions].
+        graph: symmetric CSR matrix of weights, [n, n] or [maps * n, maps * n]; edges may join maps.
         epochs: how many.
         a, b: of the curve q = 1 / (1 + a |y_i - y_j|^(2b)).
         generator: draws the order of the edges and the points to push from.
 
     Yields:
-        Progress in epochs, with the points so far, float32 [n, dimensions], as its preview.
+        Progress in epochs, with the points so far, float32 of the start's shape, as its preview.
 
     Source: McInnes, Healy, Melville 2018, "UMAP", algorithm 5; umap-learn's `optimize_layout_euclidean`.
     Differs: umap-learn moves points edge by edge. Here an epoch's edges, in random order, are applied in four parts.
     """
-    device, count = generator.device, len(start)
+    device, count = generator.device, start.shape[-2]
     edges = graph.tocoo()
     firm = edges.data >= edges.data.max() / epochs
     order = torch.randperm(int(firm.sum()), generator=generator, device=device)
     head, tail = (torch.from_numpy(end[firm].astype(np.int64)).to(device)[order] for end in (edges.row, edges.col))
+    first = head - head % count  # point of the head's own map
     share = torch.from_numpy(edges.data[firm] / edges.data.max()).to(device)[order]
-    points = start.T.contiguous()
+    points = start.flatten(0, -2).T.contiguous()
     between = int(min(max(_SAMPLES_BETWEEN // (float(share.sum()) * (1 + NEGATIVES)), 1), _STEPS_BETWEEN))
     for epoch in range(1, epochs):
         if (epoch - 1) % between == 0:
-            yield Progress(epoch - 1, epochs, "laying out the map", points.T.cpu().numpy().copy())
+            yield Progress(epoch - 1, epochs, "laying out the map", points.T.cpu().numpy().copy().reshape(start.shape))
         step = 1 - (epoch - 1) / epochs
         for part in due(share, epoch).chunk(PARTS):
-            others = torch.randint(count, (NEGATIVES, len(part)), generator=generator, device=device)
             ends = head.index_select(0, part), tail.index_select(0, part)
+            others = torch.randint(count, (NEGATIVES, len(part)), generator=generator, device=device)
+            others += first.index_select(0, part)
             points.add_(moves(points, *ends, others, a, b), alpha=step)
-    return points.T.contiguous()
+    return points.T.contiguous().view(start.shape)
 
 
 def moves(
