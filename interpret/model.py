@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -24,8 +24,8 @@ from interpret.folding import foldable, folded
 from interpret.images import InputImage, Preprocess
 from interpret.layers import LayerInfo, describe
 from interpret.runtime import Runtime
-from interpret.tape import Edit, Enough, Recording, recording
-from interpret.untrained import reinitialised
+from interpret.tape import Edit, Enough, Recording, recording, then
+from interpret.untrained import private_copy, reinitialised
 
 _PASSED_THROUGH = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
@@ -111,6 +111,7 @@ class LoadedModel:
     _rewritten: frozenset[str] = field(repr=False)
     _heads: tuple[str, ...] = field(repr=False)
     _identity: str = field(repr=False)
+    _edits: Mapping[str, Edit] = field(default_factory=dict, repr=False)
 
     @cached_property
     def _by_name(self) -> dict[str, LayerInfo]:
@@ -222,6 +223,44 @@ class LoadedModel:
         digest = digest_of(identity, self.preprocess)
         return replace(self, head=head, labels=labels, digest=digest, _identity=identity)
 
+    def edited(self, edits: Mapping[str, Edit], identity: str) -> LoadedModel:
+        """The same network with some layers' answers replaced in every pass; whoever else uses it sees nothing of that.
+
+        Args:
+            edits: layer name -> function of its output [n, ...] that replaces it, after what is replaced already.
+            identity: what the edits do: equal words, equal answers.
+
+        Raises:
+            UnknownName: no such layer.
+        """
+        for name in edits:
+            self.layer(name)
+        identity = f"{self._identity} edited {identity}"
+        return replace(
+            self, digest=digest_of(identity, self.preprocess), _identity=identity, _edits=_both(self._edits, edits)
+        )
+
+    def reweighted(
+        self, layers: Collection[str], rewrite: Callable[[str, nn.Module], None], identity: str
+    ) -> LoadedModel:
+        """A private copy in which the numbers of some modules are others; it shares all the others with this one.
+
+        Args:
+            layers: whose modules are rewritten; not what is inside them.
+            rewrite: changes a module's own parameters and buffers in place, given its name and the private module.
+            identity: what is rewritten: equal words, equal answers.
+
+        Raises:
+            UnknownName: no such layer.
+        """
+        names = sorted({self.layer(name).name.partition(":")[0] for name in layers})
+        private = private_copy(self._network, names)
+        with torch.no_grad():
+            for name in names:
+                rewrite(name, private.get_submodule(name))
+        identity = f"{self._identity} reweighted {identity}"
+        return replace(self, digest=digest_of(identity, self.preprocess), _identity=identity, _network=private)
+
     def observe(
         self,
         batch: torch.Tensor,
@@ -239,7 +278,7 @@ class LoadedModel:
             until: "layers" ends after the last layer kept (scores are None); "scores" goes on to the end.
         """
         stop = bool(keep) and until == "layers"
-        record = Recording(self._known(keep), edit or {}, self._rewritten, stop=stop)
+        record = Recording(self._known(keep), _both(self._edits, edit or {}), self._rewritten, stop=stop)
         with torch.no_grad():
             return self._run(batch, record)
 
@@ -257,7 +296,8 @@ class LoadedModel:
             batch, keep, edit: as in `observe`.
             until: "scores" goes on to the end; "layers" ends after the last layer kept.
         """
-        record = Recording(self._known(keep), edit or {}, self._rewritten, leaves=True, stop=until == "layers")
+        edits = _both(self._edits, edit or {})
+        record = Recording(self._known(keep), edits, self._rewritten, leaves=True, stop=until == "layers")
         with torch.enable_grad():
             return self._run(batch, record)
 
@@ -275,7 +315,7 @@ class LoadedModel:
         named = frozenset(self._by_name)
         record = Recording(
             self._known(keep),
-            {},
+            self._edits,
             self._rewritten,
             stop=True,
             entering=follow.entered,
@@ -299,7 +339,7 @@ class LoadedModel:
         Args:
             keep: names of the layers whose answers will be wanted.
         """
-        pairs = foldable(self._network, self.layers, self._known(keep))
+        pairs = foldable(self._network, self.layers, self._known(keep) | self._edits.keys())
         private = replace(self, _network=folded(self._network, pairs))
         generator = torch.Generator().manual_seed(0)
         batch = torch.randn(1, self.preprocess.channels, *self.preprocess.size, generator=generator)
@@ -393,6 +433,12 @@ class LoadedModel:
             for score, probability in zip(tape.scores.cpu().numpy(), probabilities, strict=True):
                 predictions.append(Prediction(score, probability))
         return predictions
+
+
+def _both(first: Mapping[str, Edit], second: Mapping[str, Edit]) -> Mapping[str, Edit]:
+    """Edits after edits."""
+    both = {name: then(first[name], second[name]) for name in first.keys() & second.keys()}
+    return {**first, **second, **both}
 
 
 def digest_of(identity: str, steps: Preprocess) -> str:

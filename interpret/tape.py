@@ -16,7 +16,26 @@ from typing import Any
 import torch
 from torch import nn
 
-Edit = Callable[[torch.Tensor], torch.Tensor]
+
+@dataclass(frozen=True)
+class FromInput:
+    """An edit that also looks at what the layer was given, as it was then: function(output, input)."""
+
+    function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+Edit = Callable[[torch.Tensor], torch.Tensor] | FromInput
+"""A function of a layer's output [n, ...] that replaces it."""
+
+
+def apply(edit: Edit, output: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+    """What a layer answers under an edit, having been given `given`."""
+    return edit.function(output, given) if isinstance(edit, FromInput) else edit(output)
+
+
+def then(first: Edit, second: Edit) -> Edit:
+    """One edit after another."""
+    return FromInput(lambda output, given: apply(second, apply(first, output, given), given))
 
 
 class Enough(BaseException):
@@ -49,15 +68,20 @@ class Recording:
     outputs: dict[str, torch.Tensor] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     _entered: dict[str, int] = field(default_factory=dict)
+    _given: dict[str, torch.Tensor] = field(default_factory=dict)
     _calls: dict[str, int] = field(default_factory=dict)
 
     def entered(self, name: str, inputs: Any) -> None:
         """Takes note of a call that begins, where anybody wants to know."""
-        if self.entering is None:
+        if self.entering is None and not self.edits:
             return
         call = self._entered.get(name, 0)
         self._entered[name] = call + 1
-        self.entering(f"{name}:{call}" if call else name, inputs)
+        layer = f"{name}:{call}" if call else name
+        if isinstance(self.edits.get(layer), FromInput) and inputs and isinstance(inputs[0], torch.Tensor):
+            self._given[layer] = inputs[0].clone()  # the module may work in place
+        if self.entering is not None:
+            self.entering(layer, inputs)
 
     def passed(self, name: str, module: nn.Module, output: Any) -> Any:
         """Takes note of one call; returns what the network is to go on with."""
@@ -69,7 +93,7 @@ class Recording:
         if not isinstance(output, torch.Tensor):
             return output
         if layer in self.edits:
-            output = self.edits[layer](output)
+            output = apply(self.edits[layer], output, self._given.pop(layer, output))
         if layer in self.keep:
             if self.leaves and not output.requires_grad:
                 output = output.detach().requires_grad_()

@@ -12,6 +12,14 @@ from torch import nn
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d)
 
 
+def private_copy(network: nn.Module, only: Collection[str] | None = None) -> nn.Module:
+    """A copy with numbers of its own, of all modules or of those named; the others it shares with the network."""
+    kept = [module for name, module in network.named_modules() if only is not None and name not in only]
+    shared = [each for one in kept for each in (*one.parameters(recurse=False), *one.buffers(recurse=False))]
+    private: nn.Module = copy.deepcopy(network, {id(each): each for each in shared})
+    return private
+
+
 def reinitialised(network: nn.Module, batch: torch.Tensor, seed: int, only: Collection[str] | None = None) -> nn.Module:
     """A private copy with random weights, so set up that signals neither vanish nor explode.
 
@@ -28,9 +36,7 @@ def reinitialised(network: nn.Module, batch: torch.Tensor, seed: int, only: Coll
 
     Source: He et al. 2015, "Delving Deep into Rectifiers", equation 10, arXiv 1502.01852.
     """
-    kept = [module for name, module in network.named_modules() if only is not None and name not in only]
-    shared = [each for one in kept for each in (*one.parameters(recurse=False), *one.buffers(recurse=False))]
-    private: nn.Module = copy.deepcopy(network, {id(each): each for each in shared})
+    private = private_copy(network, only)
     generator = torch.Generator().manual_seed(seed)
     forgetting = [module for name, module in private.named_modules() if only is None or name in only]
     with torch.no_grad():

@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("interpret.checkpoints",),
     ("interpret.model",),
-    ("interpret.batches", "interpret.loading", "interpret.work"),
+    ("interpret.batches", "interpret.loading", "interpret.variants", "interpret.work"),
     (
         "interpret.activations",
         "interpret.anatomy",

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import torch
 
-from interpret.heatmaps.behind import scores_behind, together
 from interpret.heatmaps.question import Maps, Question, seen
 from interpret.jobs import Job, Progress
+from interpret.variants import scores_behind, together
 
 
 def ablation_cam(question: Question) -> Job[Maps]:
