@@ -20,7 +20,7 @@ from torch import nn
 from interpret.architectures import architecture
 from interpret.checkpoints import read_checkpoint
 from interpret.heatmaps import AIMS, METHODS, Question, behind, heatmap
-from interpret.heatmaps.behind import scores_behind, together
+from interpret.variants import scores_behind, together
 from interpret.images import InputImage
 from interpret.model import LoadedModel
 from tests.conftest import look_into, noise_picture
