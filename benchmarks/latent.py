@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.tasks import BUNDLED, ROOT, in_a_process
+from benchmarks.tasks import BUNDLED, ROOT, in_a_process, network
 from benchmarks.timing import Row, interleaved
 from interpret import complete, embed, load_model, project
-from interpret.datasets import open_source
-from interpret.latent import ProjectionParams, nearest
+from interpret.datasets import open_source, sample_picture
+from interpret.latent import Neighbours, ProjectionParams, nearest, place
+from interpret.latent.embedding import embed_picture
 
 Table = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -39,6 +40,7 @@ def tasks(quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "latent fresh": lambda: fresh(500 if quick else 2000),
         "latent aligned": lambda: aligned.several(200 if quick else 1000),
         "latent speed": lambda: speed(rows),
+        "latent placing": lambda: placing(rows),
         "latent engines": lambda: engines((500,) if quick else (500, 5000, 30_000, 70_000)),
         "latent memory": lambda: memory(2000 if quick else 70_000),
     }
@@ -95,14 +97,23 @@ def open_tsne(vectors: Table, seed: int = 0) -> Table:
     return np.asarray(TSNE(random_state=seed, n_jobs=2).fit(vectors), np.float32)
 
 
+def torch_dr(vectors: Table, seed: int = 0) -> Table:
+    """A UMAP by TorchDR on the CPU, its neighbours by torch (faiss is not installed)."""
+    import torchdr
+
+    made = torchdr.UMAP(n_neighbors=NEAR, backend=None, device="cpu", random_state=seed).fit_transform(vectors)
+    return np.asarray(made, np.float32)
+
+
 def ways() -> dict[str, Callable[[Table, int], Table]]:
     """Who makes maps here, with versions."""
     found: dict[str, Callable[[Table, int], Table]] = {f"umap-learn {version('umap-learn')}": umap_learn}
     found["Loupe"] = loupe
-    try:
-        found[f"openTSNE {version('openTSNE')}"] = open_tsne
-    except PackageNotFoundError:
-        print("  openTSNE is not installed; see benchmarks/requirements.txt")
+    for name, make in (("openTSNE", open_tsne), ("torchdr", torch_dr)):
+        try:
+            found[f"{name} {version(name)}"] = make
+        except PackageNotFoundError:
+            print(f"  {name} is not installed; see benchmarks/requirements.txt")
     return found
 
 
@@ -163,12 +174,13 @@ def fashion_quality(seeds: tuple[int, ...]) -> Iterator[Row]:
 def fresh(count: int) -> Iterator[Row]:
     """Seconds from the start of a process to a map, everything imported and compiled anew."""
     times: dict[str, list[float]] = {}
-    names = {"umap_learn": "umap-learn", "loupe": "Loupe", "open_tsne": "openTSNE"}
+    names = {"umap_learn": "umap-learn", "loupe": "Loupe", "open_tsne": "openTSNE", "torch_dr": "torchdr"}
     here = " ".join(ways())
     programs = {
         "umap_learn": "import umap; umap.UMAP(n_neighbors=15, random_state=0, n_jobs=1).fit_transform(vectors)",
         "loupe": "from interpret import complete, project; complete(project(vectors))",
         "open_tsne": "from openTSNE import TSNE; TSNE(random_state=0, n_jobs=2).fit(vectors)",
+        "torch_dr": "import torchdr; torchdr.UMAP(n_neighbors=15, backend=None, device='cpu').fit_transform(vectors)",
     }
     with in_a_file(crowd(count)) as file:
         for _ in range(3):
@@ -191,6 +203,27 @@ def speed(count: int) -> Iterator[Row]:
         make(vectors[:500], 0)
     umap_learn(vectors)  # beyond 4,096 rows it compiles more
     yield from interleaved(f"map of {count:,} x 512, warm", makers, 3, 0)
+
+
+def placing(count: int) -> Iterator[Row]:
+    """Placing a new picture in a map: ResNet-18's pass over it, and its neighbours among the vectors."""
+    import torch
+
+    loaded, _ = network("resnet18")
+    vectors = crowd(count)
+    projection = complete(project(vectors, "pca"))
+    ready = Neighbours.of(vectors)
+    image = sample_picture("flower.jpg")
+
+    def placed() -> None:
+        place(ready, projection, embed_picture(loaded, image, ["layer4"])[0][None])
+
+    ways: dict[str, Callable[[], object]] = {
+        "Loupe, from the picture": placed,
+        "Loupe, from its vector": lambda: place(ready, projection, vectors[:1]),
+        "a bare pass of the network": lambda: loaded.observe(torch.zeros(1, 3, 224, 224)),
+    }
+    yield from interleaved(f"placing a picture among {count:,} x 512", ways, 15, 2)
 
 
 def engines(counts: tuple[int, ...]) -> Iterator[Row]:

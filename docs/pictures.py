@@ -49,6 +49,12 @@ SHOTS = (
     Shot("heatmaps-methods", f"/class-heatmaps?{CHEAT}&axis=methods", "In numbers", height=1000),
     Shot("latent-space", "/latent-space", "UMAP: 500 pictures", height=1000),
     Shot(
+        "latent-shortcut",
+        f"/latent-space?{CHEAT}&data=shapes-tagged&maps=across&colour=data.tag",
+        "Common neighbours",
+        height=1640,
+    ),
+    Shot(
         "unit-card",
         f"/activation-maps?{CHEAT}&layer=layer2&channel=7&card=open&data=shapes-tagged",
         "Which classes excite it",

@@ -133,7 +133,7 @@ with tiles[3]:
 
         def points() -> tuple[Points, Points]:
             laid_out = complete(project(embedded.vectors, "pca"))
-            ring, _ = place(embedded.vectors, laid_out, embed_picture(model, image, layer_name)[None])
+            ring, _ = place(embedded.vectors, laid_out, embed_picture(model, image, [layer_name])[0][None])
             return laid_out.points, ring
 
         spots, ring = RESULTS.get_or_make(("overview map", model.digest, image.digest, layer_name), points)

@@ -65,7 +65,7 @@ class BoundedStore:
 def size_in_bytes(value: Any) -> int:
     """Bytes of the arrays, tensors and byte strings in a value, looking into dataclasses, tuples, lists and dicts."""
     if isinstance(value, np.ndarray):
-        return int(value.nbytes)
+        return 64 if isinstance(value, np.memmap) else int(value.nbytes)  # stays on disk
     if isinstance(value, bytes):
         return len(value)
     if hasattr(value, "element_size") and hasattr(value, "numel"):

@@ -118,7 +118,9 @@ def pick_class(model: LoadedModel, predicted: int) -> int:
 
 def ask_for_folder(key: str) -> None:
     """A field for a data set on this machine, chosen as soon as it is written."""
-    folder = st.text_input("A folder or .zip on this machine", placeholder="/data/pictures", key=f"{key}.folder")
+    folder = st.text_input(
+        "A folder, .zip, list or run on this machine", placeholder="/data/pictures", key=f"{key}.folder"
+    )
     if folder and f"path/{folder}" != selection().data and st.session_state.get(f"{key}.folder.seen") != folder:
         st.session_state[f"{key}.folder.seen"] = folder
         choose(data=f"path/{folder}")

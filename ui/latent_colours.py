@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from interpret.datasets.picture_source import Column
 from interpret.latent import Embedding
 from interpret.latent.groups import true_classes
 from interpret.model import LoadedModel
@@ -19,6 +20,9 @@ from ui.display import number, percent
 RIGHT, WRONG, UNKNOWN, CHOSEN = "#4e9a5b", "#d1495b", "#9aa0a6", "#d1495b"
 STEPS = 6
 """Colours of a number."""
+MOST_VALUES = 30
+"""Values of a text that get a colour each; of numbers, a few are taken for values too."""
+COLUMN = "data."
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +50,14 @@ def ways(embedded: Embedding, model: LoadedModel) -> dict[str, str]:
         found["right"] = "right or wrong"
     if np.isfinite(embedded.loss).any():
         found["loss"] = "loss"
-    return {**found, "confidence": "confidence", "cluster": "cluster"}
+    own = {COLUMN + name: name[:60] for name in embedded.columns}
+    return {**found, "confidence": "confidence", "cluster": "cluster", **own}
 
 
 def coloured(way: str, embedded: Embedding, model: LoadedModel) -> Colouring:
     """The categories of a way of `ways`."""
+    if way.startswith(COLUMN):
+        return of_column(embedded.columns[way.removeprefix(COLUMN)])
     if way == "class":
         known = embedded.labels >= 0
         count = len(embedded.classes)
@@ -74,6 +81,28 @@ def coloured(way: str, embedded: Embedding, model: LoadedModel) -> Colouring:
         categories.astype(np.int64),
         tuple(f"predicted {model.labels[int(index)]}" for index in present),
         tuple(class_colour(int(index)) for index in present),
+    )
+
+
+def of_column(column: Column) -> Colouring:
+    """A colour for each value, the most frequent first where there are many; equal steps for many different numbers."""
+    if isinstance(column, np.ndarray):
+        known = column[np.isfinite(column)]
+        if len(np.unique(known)) > STEPS:
+            low, high = np.percentile(known, [1, 99])
+            steps = of_numbers(column, float(low), float(high), number)
+            categories = np.where(np.isfinite(column), steps.categories, STEPS)
+            return Colouring(categories, (*steps.names, "not known"), (*steps.colours, UNKNOWN))
+        column = tuple(number(value) if np.isfinite(value) else "" for value in column.tolist())
+    values, places, counts = np.unique(np.array(column, object).astype(str), return_inverse=True, return_counts=True)
+    frequent = np.argsort(-counts, kind="stable")
+    frequent = np.sort(frequent[values[frequent] != ""][:MOST_VALUES])
+    found = np.full(len(values), len(frequent))
+    found[frequent] = np.arange(len(frequent))
+    rest = () if len(frequent) == len(values) else ("other or not known",)
+    colours = tuple(class_colour(index) for index in range(len(frequent)))
+    return Colouring(
+        found[places].astype(np.int64), (*map(str, values[frequent]), *rest), colours + tuple(UNKNOWN for _ in rest)
     )
 
 

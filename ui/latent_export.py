@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 
 from interpret.latent import Embedding, Projection
+from interpret.latent.index import DATA, text
 from interpret.model import LoadedModel
 from interpret.rendering import png, scatter
 from ui.display import flat_map
@@ -23,15 +24,21 @@ def table(embedded: Embedding, model: LoadedModel, projection: Projection) -> di
     """A column for each thing known of the pictures, in their order."""
     known = [embedded.classes[label] if label >= 0 else None for label in embedded.labels]
     columns: dict[str, list[Any]] = {
-        "path": [name.encode("utf-8", "backslashreplace").decode() for name in embedded.names],
+        "path": [text(name) for name in embedded.names],
         "label": known,
         "prediction": [model.labels[index] for index in embedded.predictions],
         "confidence": embedded.confidences.tolist(),
         "loss": [float(value) if np.isfinite(value) else None for value in embedded.loss],
     }
-    return columns | {
-        axis: projection.points[:, at].tolist() for at, axis in enumerate(AXES[: projection.points.shape[1]])
+    own = {
+        DATA + text(name): column.tolist() if isinstance(column, np.ndarray) else [text(value) for value in column]
+        for name, column in embedded.columns.items()
     }
+    return (
+        columns
+        | own
+        | {axis: projection.points[:, at].tolist() for at, axis in enumerate(AXES[: projection.points.shape[1]])}
+    )
 
 
 def parquet(columns: dict[str, list[Any]]) -> bytes:

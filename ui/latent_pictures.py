@@ -18,15 +18,17 @@ from interpret.rendering import Scale, overlay, png, thumbnail
 from ui.cache import RESULTS, keep_upload
 from ui.display import download_tables, inline_image, number, percent, plain
 from ui.figures import figure, figures
-from ui.state import choose
+from ui.state import address, choose
 
 SHOWN, HEATMAPS = 12, 6
+THUMBNAIL = (92, 84)
+"""Widest and highest of a picture in a row, in CSS pixels."""
 
 
 def said_of(embedded: Embedding, model: LoadedModel, index: int) -> str:
-    """Class, and what the network calls it where that is another, as Markdown."""
-    label = plain(embedded.classes[embedded.labels[index]]) if embedded.labels[index] >= 0 else ""
-    said = plain(model.labels[embedded.predictions[index]])
+    """Class, and what the network calls it where that is another; untrusted text."""
+    label = embedded.classes[embedded.labels[index]] if embedded.labels[index] >= 0 else ""
+    said = model.labels[embedded.predictions[index]]
     return (label or said) + (f", called {said}" if label and said.casefold() != label.casefold() else "")
 
 
@@ -36,15 +38,14 @@ def gallery(
     indices: Sequence[int] | NDArray[np.int64],
     numbers: Sequence[float] | NDArray[np.float32] | None = None,
 ) -> None:
-    """Pictures three in a row, each with its class, prediction and a number."""
-    some = [int(index) for index in indices[:SHOWN]]
-    for start in range(0, len(some), 3):
-        for cell, at in zip(st.columns(3, gap="small"), range(start, min(start + 3, len(some))), strict=False):
-            index = some[at]
-            with cell:
-                inline_image(embedded.thumbnails[index], "image/jpeg", embedded.names[index])
-                away = f" · {number(float(numbers[at]))}" if numbers is not None else ""
-                st.caption(said_of(embedded, model, index) + away)
+    """Pictures in rows, each with its class, prediction and a number."""
+    shown = []
+    for at, index in enumerate(int(index) for index in indices[:SHOWN]):
+        lines = [said_of(embedded, model, index)]
+        if numbers is not None:
+            lines.append(number(float(numbers[at])))
+        shown.append(figure(embedded.thumbnails[index], lines, embedded.names[index], *THUMBNAIL))
+    figures(shown)
     if len(indices) > SHOWN:
         st.caption(f"The first {SHOWN} of {len(indices):,}.")
 
@@ -121,13 +122,17 @@ def card(embedded: Embedding, model: LoadedModel, source: PictureSource, index: 
     """One picture: what the network says of it, and how to look into it."""
     inline_image(embedded.thumbnails[index], "image/jpeg", embedded.names[index], 128)
     st.markdown(
-        f"**{plain(embedded.names[index])}**: {said_of(embedded, model, index)}, "
+        f"**{plain(embedded.names[index])}**: {plain(said_of(embedded, model, index))}, "
         f"{percent(float(embedded.confidences[index]))}"
     )
-    if st.button("Choose this picture", key="latent.choose", help="Then all pages show it: activations, heatmaps."):
-        image = read(source, embedded, index)
-        data = png(image.pixels)
-        key = f"upload/{keep_upload(embedded.names[index].rpartition('/')[2], data)}"
-        RESULTS.put(("picture", key), InputImage.from_bytes(data, embedded.names[index]))
+    image = read(source, embedded, index)
+    data = png(image.pixels)
+    key = f"upload/{keep_upload(embedded.names[index].rpartition('/')[2], data)}"
+    RESULTS.put(("picture", key), InputImage.from_bytes(data, embedded.names[index]))
+    leads = address(picture=key, layer=embedded.layer.name)
+    left, right = st.columns(2)
+    left.page_link("pages/activations.py", label="Its activations", query_params=leads)
+    right.page_link("pages/heatmaps.py", label="Its heatmaps", query_params=leads)
+    if st.button("Choose this picture", key="latent.choose", help="Then all pages show it, and the ring is around it."):
         choose(picture=key)
         st.rerun()

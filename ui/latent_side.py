@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from interpret.datasets import PictureSource
 from interpret.images import InputImage
-from interpret.latent import Confusion, Embedding, confusion, nearest
+from interpret.latent import Confusion, Embedding, Neighbours, confusion
 from interpret.latent.groups import true_classes
 from interpret.latent.neighbours import Metric
 from interpret.model import LoadedModel
@@ -36,6 +36,8 @@ class Data:
         embedded, model, source: the pictures, the network and where the pictures are.
         image, vector: the uploaded picture and its vector [d].
         metric: of the layer's space.
+        near: the vectors, ready to be asked for the nearest.
+        title: of the map; untrusted text.
     """
 
     embedded: Embedding
@@ -44,6 +46,8 @@ class Data:
     image: InputImage
     vector: NDArray[np.float32]
     metric: Metric
+    near: Neighbours
+    title: str
 
 
 def marked_by(panel: str, data: Data) -> Marked:
@@ -63,14 +67,14 @@ def show_selection(data: Data, picked: MapSelection, inside: NDArray[np.int64]) 
         return
     if picked.clicked is not None:
         card(embedded, model, data.source, picked.clicked)
-        indices, distances = nearest(embedded.vectors[[picked.clicked]], embedded.vectors, 10, data.metric)
+        indices, distances = data.near.nearest(embedded.vectors[[picked.clicked]], 10)
         indices, distances = indices[:, 1:], distances[:, 1:]
         st.markdown(f"**Nearest to {plain(embedded.names[picked.clicked])}** in the layer's space")
     else:
-        indices, distances = nearest(data.vector[None], embedded.vectors, 9, data.metric)
+        indices, distances = data.near.nearest(data.vector[None], 9)
         st.markdown(f"**Nearest to your picture, {plain(data.image.name)}**, in the layer's space")
     gallery(embedded, model, indices[0], distances[0])
-    st.caption("Under each picture: class · distance in the layer's space. Click a point for its neighbours.")
+    st.caption("Under each picture: class, distance in the layer's space. Click a point for its neighbours.")
 
 
 def show_marked(data: Data, marked: Marked) -> None:

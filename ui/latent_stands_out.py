@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
 from interpret.latent import Clusters, MapQuality, Projection, clusters, map_quality, nearest_others
-from interpret.latent.groups import Pairs, Ranked, confident_wrong, hardest, near_duplicates, outliers, true_classes
+from interpret.latent.groups import (
+    Pairs,
+    Ranked,
+    confident_wrong,
+    hardest,
+    near_duplicates,
+    other_neighbours,
+    outliers,
+    true_classes,
+)
 from interpret.rendering import class_colour
 from ui.cache import RESULTS
 from ui.controls import result_of
@@ -54,15 +63,21 @@ def cluster_colours(found: Clusters) -> Colouring:
     return Colouring(categories, (*found.names, "in no cluster"), (*(class_colour(i) for i in range(count)), UNKNOWN))
 
 
-def stands_out(data: Data, projection: Projection, key: tuple[Hashable, ...], of_layer: tuple[Hashable, ...]) -> Marked:
+def stands_out(
+    data: Data,
+    projection: Projection,
+    key: tuple[Hashable, ...],
+    others: Mapping[tuple[Hashable, ...], Data],
+) -> Marked:
     """What a person asks for, marked on the map; None where nothing is.
 
     Args:
         data: what the page looks at.
         projection: the map.
         key: names the map's results.
-        of_layer: names the layer's results.
+        others: all that is laid out, `data` among it, by what names the layer's results.
     """
+    of_layer = next(name for name, view in others.items() if view is data)
     ways: dict[str, Callable[[], Marked]] = {
         "Wrong, most certain first": lambda: _wrong(data),
         "Hardest: highest loss": lambda: _ranked(hardest(data.embedded, COUNT), "of the highest loss in nats"),
@@ -71,6 +86,11 @@ def stands_out(data: Data, projection: Projection, key: tuple[Hashable, ...], of
         "Misplaced in the map": lambda: _misplaced(data, projection, key),
         "A cluster": lambda: _cluster(data, projection, key),
     }
+    for name, view in others.items():
+        if view is not data:
+            ways[f"Other neighbours than at {view.title}"] = lambda name=name, view=view: _changed(  # type: ignore[misc]
+                (data, of_layer), (view, name)
+            )
     chosen = st.selectbox("What stands out", list(ways), key="latent.stands")
     return ways[chosen]()
 
@@ -90,9 +110,9 @@ def _wrong(data: Data) -> Marked:
     return _ranked(confident_wrong(data.embedded, true, COUNT), "predicted wrong, by their probability")
 
 
-def _neighbours(data: Data, key: tuple[Hashable, ...]) -> tuple[Indices, NDArray[np.float32]] | None:
+def _neighbours(data: Data, key: tuple[Hashable, ...], at: int = 0) -> tuple[Indices, NDArray[np.float32]] | None:
     return result_of(
-        "neighbours",
+        f"neighbours {at}",
         ("nearest others", *key, data.metric),
         "Finding neighbours",
         lambda: nearest_others(data.embedded.vectors, NEIGHBOURS, data.metric),
@@ -132,6 +152,17 @@ def _misplaced(data: Data, projection: Projection, key: tuple[Hashable, ...]) ->
     st.caption("Their neighbours in the map are others than in the layer. The number is the share that is kept.")
     order = np.argsort(quality.kept[found], kind="stable")
     return _ranked(Ranked(found[order], quality.kept[found][order]), "misplaced in the map")
+
+
+def _changed(one: tuple[Data, tuple[Hashable, ...]], other: tuple[Data, tuple[Hashable, ...]]) -> Marked:
+    tables = []
+    for at, (view, key) in enumerate((one, other)):
+        found = _neighbours(view, key, at)
+        if found is None:
+            return None
+        tables.append(found[0])
+    st.caption(f"The number is the share of the {NEIGHBOURS} nearest pictures that are others there.")
+    return _ranked(other_neighbours(tables[0], tables[1], COUNT), f"whose neighbours are others at {other[0].title}")
 
 
 def _cluster(data: Data, projection: Projection, key: tuple[Hashable, ...]) -> Marked:

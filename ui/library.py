@@ -20,6 +20,7 @@ from interpret.datasets.sources import open_archive, shapes_source
 from interpret.errors import BadInput, InterpretError, unknown
 from interpret.images import InputImage, Preprocess
 from interpret.labels import parse_labels
+from interpret.latent.index import MANIFEST, PLAN
 from interpret.loading import load_model
 from interpret.model import LoadedModel
 from ui.cache import MODELS, RESULTS, UPLOADS
@@ -177,6 +178,13 @@ def data_stamp(key: str) -> tuple[int, ...]:
         return ()
     folders = sorted(child for child in path.iterdir() if child.is_dir()) if path.is_dir() else []
     return tuple(item.stat().st_mtime_ns for item in (path, *folders))
+
+
+def run_of(key: str) -> Path | None:
+    """The folder of a finished or unfinished embedding run that a data set's key names; None where it names none."""
+    kind, _, name = key.partition("/")
+    folder = Path(name)
+    return folder if kind == "path" and ((folder / MANIFEST).is_file() or (folder / PLAN).is_file()) else None
 
 
 def data_of(key: str, limit: int) -> Callable[[], PictureSource]:

@@ -41,6 +41,8 @@ class Selection:
         view: of the Filters page: "across", "classes", or "" for one layer.
         drawing: how filter pictures are drawn, as `ui.filter_settings` writes it; "" as they are drawn at first.
         versus: key of a second checkpoint, "untrained" for the same network before training, or "".
+        maps: of the Latent space page: "across" for several layers, "versus" for two checkpoints, "" for one layer.
+        colour: what the points of a data set's map are coloured by, as `ui.latent_colours.ways`; "" for the first.
         rows: of the view "across": how many channels stand in a row, and the layers unless it is the usual ones, with
             commas between; "" as it begins.
     """
@@ -68,6 +70,8 @@ class Selection:
     view: str = ""
     drawing: str = ""
     versus: str = ""
+    maps: str = ""
+    colour: str = ""
     rows: str = ""
 
 
@@ -77,7 +81,7 @@ _OPENING = ("arch", "part", "input", "labels")
 _OF_CHECKPOINT = (*_OPENING, "card", "place", "beside", "versus", "rows", "rival", "head")
 """Forgotten with the checkpoint."""
 
-_OPTIONAL = (*_OF_CHECKPOINT, "aim", "signed", "axis", "among", "view", "drawing")
+_OPTIONAL = (*_OF_CHECKPOINT, "aim", "signed", "axis", "among", "view", "drawing", "maps", "colour")
 """Left out of addresses while empty."""
 
 _LONGEST, _LONGEST_ROWS = 400, 2000

@@ -7,7 +7,7 @@ from interpret.latent.distances import nearest_others
 from interpret.latent.embedding import Embedding, embed
 from interpret.latent.groups import Clusters, Confusion, clusters, confusion
 from interpret.latent.neighbours import Neighbours, nearest
-from interpret.latent.opened import open_run
+from interpret.latent.opened import open_run, run_maps
 from interpret.latent.projection import PROJECTIONS, Projection, ProjectionParams, place, project
 from interpret.latent.quality import MapQuality, map_quality, movement
 from interpret.latent.runs import embed_run
@@ -36,4 +36,5 @@ __all__ = [
     "overlap_matrix",
     "place",
     "project",
+    "run_maps",
 ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from interpret.errors import BadInput, unknown
 from interpret.latent.embedding import Embedding
 from interpret.latent.index import DATA, INDEX, MANIFEST, PLAN, Thumbnails, read_index
+from interpret.latent.projection import Projection, ProjectionParams
 from interpret.layers import LayerInfo
 
 _MAPPED_BYTES = 256 * 2**20
@@ -114,6 +115,32 @@ def open_run(folder: Path | str) -> list[Embedding]:
         raise BadInput(f'"{folder}" is damaged, or of another version of Loupe; embed the data set again.') from error
     if any(len(one.vectors) != len(one.names) or len(thumbnails) != len(one.names) for one in found):
         raise BadInput(f'"{folder}" is damaged: its files hold different numbers of pictures.')
+    return found
+
+
+def run_maps(folder: Path | str) -> dict[str, Projection]:
+    """The maps that `python -m interpret project` has put into a run, by the name of the layer; empty without any.
+
+    Raises:
+        BadInput: no finished run, or damaged.
+    """
+    folder = Path(folder)
+    count = int(read_manifest(folder)["pictures"])
+    if not (folder / "projection.json").is_file():
+        return {}
+    try:
+        told = json.loads((folder / "projection.json").read_text(encoding="utf-8"))
+        points = np.load(folder / "projection.npy", allow_pickle=False)
+        points.flags.writeable = False
+        params = ProjectionParams(**told["parameters"])
+        maps = dict(
+            zip(told.get("layers") or [told["layer"]], points if points.ndim == 3 else points[None], strict=True)
+        )
+        found = {name: Projection(one, told["method"], params) for name, one in maps.items()}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadInput(f'The map of "{folder}" is damaged. Make it again with: python -m interpret project.') from error
+    if any(one.points.shape != (count, params.dimensions) for one in found.values()):
+        raise BadInput(f'The map of "{folder}" is of other pictures. Make it again with: python -m interpret project.')
     return found
 
 

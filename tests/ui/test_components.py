@@ -33,7 +33,8 @@ from tests.ui.component_apps.example_data import (
 )
 from ui.components import delivery, feature_grid, point_map
 from ui.components.feature_grid import quantise_channels
-from ui.components.point_map import MapSelection, inside_polygon, place_points
+from ui.components.point_map import MapSelection
+from ui.components.point_places import inside_polygon, place_points
 
 APPS = Path(__file__).parent / "component_apps"
 PICTURE = (

@@ -19,7 +19,7 @@ from interpret.latent.groups import true_classes
 from interpret.model import LoadedModel
 from tests.ui.browser import RunningApp, open_app, running_app, settle
 from tests.ui.test_journey import REPOSITORY, WAIT
-from ui.latent_colours import coloured, marked, of_numbers, ways
+from ui.latent_colours import coloured, marked, of_column, of_numbers, ways
 from ui.latent_export import page as page_of
 from ui.latent_export import parquet, table
 
@@ -57,16 +57,47 @@ def test_points_are_coloured_by_what_is_asked(embedded: tuple[LoadedModel, Embed
     assert set(coloured("right", half, model).categories[12:]) == {2}
 
 
+def test_points_are_coloured_by_a_column_of_the_data(embedded: tuple[LoadedModel, Embedding]) -> None:
+    model, found = embedded
+    lux = np.arange(24.0) * 10
+    lux[3] = np.nan
+    camera = tuple("A" if index % 3 else "" for index in range(24))
+    found = replace(found, columns={"camera": camera, "lux": lux, "day": np.arange(24.0) % 2, "id": tuple("abc" * 8)})
+    assert list(ways(found, model))[-4:] == ["data.camera", "data.lux", "data.day", "data.id"]
+    colours = coloured("data.camera", found, model)
+    assert colours.names == ("A", "other or not known") and colours.categories.tolist() == [
+        0 if c else 1 for c in camera
+    ]
+    steps = coloured("data.lux", found, model)
+    assert steps.names[6] == "not known" and np.flatnonzero(steps.categories == 6).tolist() == [3]
+    assert (np.diff(np.delete(steps.categories, 3)) >= 0).all() and set(steps.categories) == set(range(7))
+    assert coloured("data.day", found, model).names == ("0", "1")  # few numbers are values
+    many = replace(found, columns={"id": tuple(str(index // 2) if index < 8 else "z" for index in range(24))})
+    assert coloured("data.id", many, model).names == ("0", "1", "2", "3", "z")
+    for way in ("data.camera", "data.lux", "data.day", "data.id"):
+        one = coloured(way, found, model)
+        assert len(one.names) == len(one.colours) > one.categories.max()
+
+
+def test_only_the_most_frequent_of_many_values_get_a_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.latent_colours.MOST_VALUES", 2)
+    found = of_column(("b", "a", "c", "c", "", "b", "c"))
+    assert found.names == ("b", "c", "other or not known")
+    assert found.categories.tolist() == [0, 2, 1, 1, 2, 0, 1]
+
+
 def test_the_map_as_files_holds_what_is_known(embedded: tuple[LoadedModel, Embedding]) -> None:
     from pyarrow import parquet as reader
 
     model, found = embedded
-    found = replace(found, names=("<script>alert(1)</script>", *found.names[1:]))
+    odd = {"odd \udcff": ("\udcff",) * 24, "lux": np.arange(24.0)}
+    found = replace(found, names=("<script>alert(1)</script>", *found.names[1:]), columns=odd)
     projection = complete(project(found.vectors, "pca", ProjectionParams(dimensions=3)))
     columns = reader.read_table(io.BytesIO(parquet(table(found, model, projection)))).to_pydict()
     np.testing.assert_allclose(np.stack([columns[axis] for axis in "xyz"], 1), projection.points)
     assert columns["prediction"] == [model.labels[index] for index in found.predictions]
     assert columns["label"] == [found.classes[index] for index in found.labels]
+    assert columns["data.lux"] == list(range(24)) and columns["data.odd \\udcff"][0] == "\\udcff"
     text = page_of(found, model, projection, coloured("class", found, model))
     assert "<script>alert(1)" not in text and 'src="http' not in text and text.count("<html") == 1
 

@@ -72,10 +72,11 @@ class PointIndex {
   }
 
   /** Next point from (x, y) in a direction, preferring what lies straight ahead; -1 if there is none. */
-  ahead(x, y, directionX, directionY, reach, except, shown) {
+  ahead(x, y, directionX, directionY, except, shown) {
+    const most = 65535 * Math.max(...this.step);
     let best = -1;
     let least = Infinity;
-    this.within(x - reach, y - reach, x + reach, y + reach, (i) => {
+    const weigh = (i) => {
       const [dx, dy] = [this.x(i) - x, this.y(i) - y];
       const along = dx * directionX + dy * directionY;
       const aside = Math.abs(dx * directionY - dy * directionX);
@@ -84,13 +85,17 @@ class PointIndex {
         least = cost;
         best = i;
       }
-    });
+    };
+    for (let reach = most / 64; best < 0 && reach <= 4 * most; reach *= 4) {
+      this.within(x - reach, y - reach, x + reach, y + reach, weigh);
+    }
     return best;
   }
 
-  /** Marks the shown points inside a polygon: one byte each, and how many. */
-  inside(polygon, shown) {
+  /** Marks the shown points inside a polygon: one byte each, and how many, also of each of `kinds` categories. */
+  inside(polygon, shown, kinds) {
     const marks = new Uint8Array(this.count);
+    const perCategory = new Array(kinds).fill(0);
     let count = 0;
     const [xs, ys] = [polygon.map((corner) => corner[0]), polygon.map((corner) => corner[1])];
     const [left, right, bottom, top] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
@@ -104,8 +109,9 @@ class PointIndex {
       }
       marks[i] = odd;
       count += odd;
+      perCategory[this.categories[i]] += odd;
     });
-    return { marks, count };
+    return { marks, count, perCategory };
   }
 }
 

@@ -56,10 +56,13 @@ class Legend {
     return this.shown.flatMap((shown, category) => (shown ? [] : [category]));
   }
 
-  /** Number of points, of all categories and of the ones shown. */
-  get points() {
-    const sum = (decide) => this.counts.reduce((total, count, category) => total + (decide(category) ? count : 0), 0);
-    return { all: sum(() => true), shown: sum((category) => this.shown[category]) };
+  /** How many points are shown, how many of `count` cannot be. */
+  sentence(count) {
+    const sum = (decide) => this.counts.reduce((total, each, category) => total + (decide(category) ? each : 0), 0);
+    const [all, shown] = [sum(() => true), sum((category) => this.shown[category])];
+    const points = `${wholeNumber.format(all)} ${all === 1 ? "point" : "points"}`;
+    const part = shown < all ? `${wholeNumber.format(shown)} of ${points} shown` : points;
+    return all < count ? `${part} \u00b7 ${wholeNumber.format(count - all)} without a place` : part;
   }
 
   show(decide) {

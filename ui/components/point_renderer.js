@@ -1,9 +1,12 @@
-// Draws the points with WebGL2: one vertex each, the colours in a texture, the camera in four numbers.
+// Draws the points with WebGL2: one vertex each, between two frames, the colours in a texture, the camera in four
+// numbers.
 
 const VERTEX_SHADER = `#version 300 es
 in vec2 place;
 in float category;
 in float chosen;
+in vec2 nextPlace;
+uniform float way;
 uniform vec2 scale;
 uniform vec2 shift;
 uniform float size;
@@ -19,7 +22,7 @@ void main() {
     gl_PointSize = 0.0;
     return;
   }
-  gl_Position = vec4(place * scale + shift, 0.0, 1.0);
+  gl_Position = vec4(mix(place, nextPlace, way) * scale + shift, 0.0, 1.0);
   gl_PointSize = size;
   color = vec4(own.rgb, opacity * mix(faint, 1.0, chosen));
 }`;
@@ -60,17 +63,19 @@ class PointRenderer {
     this.shaders = [shader(gl.VERTEX_SHADER, VERTEX_SHADER), shader(gl.FRAGMENT_SHADER, FRAGMENT_SHADER)];
     this.program = gl.createProgram();
     for (const made of this.shaders) gl.attachShader(this.program, made);
-    ["place", "category", "chosen"].forEach((name, at) => gl.bindAttribLocation(this.program, at, name));
+    ["place", "category", "chosen", "nextPlace"].forEach((name, at) => gl.bindAttribLocation(this.program, at, name));
     gl.linkProgram(this.program);
     if (!gl.getProgramParameter(this.program, gl.LINK_STATUS)) {
       throw new Error(gl.getProgramInfoLog(this.program) || "The point shader could not be linked.");
     }
     this.at = {};
-    for (const name of ["scale", "shift", "size", "opacity", "faint", "colors"]) {
+    for (const name of ["way", "scale", "shift", "size", "opacity", "faint", "colors"]) {
       this.at[name] = gl.getUniformLocation(this.program, name);
     }
     this.array = gl.createVertexArray();
-    this.buffers = [gl.createBuffer(), gl.createBuffer(), gl.createBuffer()];
+    this.categories = gl.createBuffer();
+    this.chosen = gl.createBuffer();
+    this.placed = [];
     this.texture = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, this.texture);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
@@ -83,32 +88,45 @@ class PointRenderer {
    * Points go to the device in a scattered order: no category lies on top because it comes last, and the first k of
    * them are a fair sample for the time while the map moves.
    */
-  load(places, categories) {
-    const { gl } = this;
-    const count = categories.length;
-    this.count = count;
-    this.slots = scatteredOrder(count);
-    const scatteredPlaces = new Uint32Array(count);
-    const pairs = new Uint32Array(places.buffer, places.byteOffset, count);
-    const scatteredCategories = new categories.constructor(count);
-    for (let slot = 0; slot < count; slot += 1) {
-      const i = this.slots[slot];
-      scatteredPlaces[slot] = pairs[i];
-      scatteredCategories[slot] = categories[i];
-    }
+  load(frames, categories) {
+    this.frames = frames;
+    this.count = categories.length;
+    this.slots = scatteredOrder(this.count);
+    for (const buffer of this.placed) this.gl.deleteBuffer(buffer ?? null);
+    this.placed = [];
+    this.gl.bindVertexArray(this.array);
+    this.fill(this.categories, categories);
     const wide = categories.BYTES_PER_ELEMENT === 2;
-    gl.bindVertexArray(this.array);
-    const attribute = (at, data, size, kind) => {
-      gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[at]);
-      gl.bufferData(gl.ARRAY_BUFFER, data, gl.STATIC_DRAW);
-      gl.enableVertexAttribArray(at);
-      gl.vertexAttribPointer(at, size, kind, false, 0, 0);
-    };
-    attribute(0, scatteredPlaces, 2, gl.UNSIGNED_SHORT);
-    attribute(1, scatteredCategories, 1, wide ? gl.UNSIGNED_SHORT : gl.UNSIGNED_BYTE);
-    gl.disableVertexAttribArray(2);
-    gl.vertexAttrib1f(2, 1);
+    this.read(1, this.categories, 1, wide ? this.gl.UNSIGNED_SHORT : this.gl.UNSIGNED_BYTE);
+    this.choose(null);
     this.cost = undefined;
+  }
+
+  /** Values in the caller's order, to a buffer in the scattered one. */
+  fill(buffer, values) {
+    const { gl, slots } = this;
+    const scattered = new values.constructor(this.count);
+    for (let slot = 0; slot < this.count; slot += 1) scattered[slot] = values[slots[slot]];
+    gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
+    gl.bufferData(gl.ARRAY_BUFFER, scattered, gl.STATIC_DRAW);
+  }
+
+  /** Lets an attribute of the bound array read from a buffer. */
+  read(at, buffer, size, kind, normalized = false) {
+    const { gl } = this;
+    gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
+    gl.enableVertexAttribArray(at);
+    gl.vertexAttribPointer(at, size, kind, normalized, 0, 0);
+  }
+
+  /** Lets an attribute read the places of a frame, which go to the device when they are first drawn. */
+  readFrame(at, frame) {
+    if (!this.placed[frame]) {
+      this.placed[frame] = this.gl.createBuffer();
+      const { buffer, byteOffset } = this.frames[frame];
+      this.fill(this.placed[frame], new Uint32Array(buffer, byteOffset, this.count));
+    }
+    this.read(at, this.placed[frame], 2, this.gl.UNSIGNED_SHORT);
   }
 
   /** Marks points as chosen: one byte each in the caller's order; null for no choice. */
@@ -120,12 +138,8 @@ class PointRenderer {
       gl.vertexAttrib1f(2, 1);
       return;
     }
-    const scattered = new Uint8Array(this.count);
-    for (let slot = 0; slot < this.count; slot += 1) scattered[slot] = marks[this.slots[slot]];
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[2]);
-    gl.bufferData(gl.ARRAY_BUFFER, scattered, gl.DYNAMIC_DRAW);
-    gl.enableVertexAttribArray(2);
-    gl.vertexAttribPointer(2, 1, gl.UNSIGNED_BYTE, false, 0, 0);
+    this.fill(this.chosen, marks);
+    this.read(2, this.chosen, 1, gl.UNSIGNED_BYTE);
   }
 
   /** Colours "#rrggbb" by category; those not shown are left out of the picture. */
@@ -141,17 +155,21 @@ class PointRenderer {
   }
 
   /**
-   * One picture. `scale` and `shift` lead from places to clip space; `size` is in device pixels; at most `atMost`
-   * points are drawn.
+   * One picture, `mix` of the way from one frame to the next. `scale` and `shift` lead from places to clip space;
+   * `size` is in device pixels; at most `atMost` points are drawn.
    */
-  draw({ scale, shift, size, opacity, faint, atMost }) {
+  draw({ from, to, mix, scale, shift, size, opacity, faint, atMost }) {
     const { gl } = this;
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.useProgram(this.program);
     gl.bindVertexArray(this.array);
+    this.readFrame(0, from);
+    if (mix > 0) this.readFrame(3, to);
+    else gl.disableVertexAttribArray(3);
     gl.bindTexture(gl.TEXTURE_2D, this.texture);
+    gl.uniform1f(this.at.way, mix);
     gl.uniform2f(this.at.scale, ...scale);
     gl.uniform2f(this.at.shift, ...shift);
     gl.uniform1f(this.at.size, size);
@@ -170,7 +188,7 @@ class PointRenderer {
   release() {
     const { gl } = this;
     if (!gl) return;
-    for (const buffer of this.buffers ?? []) gl.deleteBuffer(buffer);
+    for (const buffer of [this.categories, this.chosen, ...(this.placed ?? [])]) gl.deleteBuffer(buffer ?? null);
     for (const shader of this.shaders ?? []) gl.deleteShader(shader);
     gl.deleteTexture(this.texture ?? null);
     gl.deleteVertexArray(this.array ?? null);

@@ -118,3 +118,19 @@ def example_panes(case: str) -> list[Pane]:
         first.values[2, 3], first.values[4, 1] = np.nan, np.inf
         first = Pane(first.seen, first.values, first.title)
     return [first, pane(12, 16, "Channel 12 of layer3.1.conv2 in the other checkpoint")] if case == "two" else [first]
+
+
+def example_frames(count: int, frames: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Ten categories that begin as one cloud and come apart from frame to frame; with 0 frames, the last alone.
+
+    Returns:
+        Points [frames, points, 2] or [points, 2], and categories [points].
+    """
+    draw = np.random.default_rng(4)
+    categories = draw.integers(0, 10, count)
+    angle = 2 * np.pi * categories / 10
+    own = draw.normal(0, 1, (count, 2))
+    apart = np.linspace(0, 6, frames) if frames > 1 else np.array([6.0])
+    centres = np.stack([1.6 * np.cos(angle), np.sin(angle)], axis=1)
+    points = (apart[:, None, None] * centres + own * draw.uniform(0.4, 1, 10)[categories, None]).astype(np.float32)
+    return points if frames else points[0], categories
