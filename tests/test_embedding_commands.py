@@ -10,7 +10,8 @@ import pytest
 
 from interpret import LoadedModel, complete, embed
 from interpret.datasets import open_source
-from interpret.latent import open_run
+from interpret.errors import BadInput
+from interpret.latent import open_run, run_maps
 from tests.latent.test_embedding import folder_of_pictures
 from tests.test_command_line import Capture, answered, manifest, refused, said
 
@@ -87,6 +88,17 @@ def test_layers_pools_precisions_and_shares(
     assert aligned["layers"] == ["layer2", "linear"]
     index, both = parquet.read_table(run / "index.parquet").to_pydict(), np.load(run / "projection.npy")
     assert np.array_equal(both[1], np.stack([index[f"{axis}.linear"] for axis in "xyz"], 1).astype(np.float32))
+    own = run_maps(run)
+    assert list(own) == ["layer2", "linear"] and own["linear"].method == "aligned umap"
+    assert np.array_equal(own["linear"].points, both[1]) and own["layer2"].params.neighbors == 5
+    np.save(run / "projection.npy", both[:, :9])
+    with pytest.raises(BadInput, match="is of other pictures"):
+        run_maps(run)
+    (run / "projection.json").write_text("{}")
+    with pytest.raises(BadInput, match="is damaged"):
+        run_maps(run)
+    (run / "projection.json").unlink()
+    assert run_maps(run) == {}
     assert "x" not in index and "leave --layer and --method out" in refused(
         capsys, "project", run, "--aligned", "--layer", "linear"
     )

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from interpret import load_model
+from interpret.__main__ import main
 from interpret.datasets import open_source
 from interpret.jobs import complete
-from interpret.latent import Embedding, ProjectionParams, embed, project
+from interpret.latent import Embedding, ProjectionParams, embed, embed_run, project
 from interpret.latent.groups import true_classes
 from interpret.model import LoadedModel
-from tests.ui.browser import RunningApp, open_app, running_app, settle
-from tests.ui.test_journey import REPOSITORY, WAIT
+from tests.ui.browser import RunningApp, open_app, pick, running_app, settle
+from tests.ui.test_journey import REPOSITORY, WAIT, upload_picture
 from ui.latent_colours import coloured, marked, of_column, of_numbers, ways
 from ui.latent_export import page as page_of
 from ui.latent_export import parquet, table
@@ -123,7 +125,7 @@ def test_searching_marks_points_and_lists_them(app: RunningApp, page: Any) -> No
         f"{app.url}/latent-space?checkpoint=bundled/shapes-clean.safetensors&picture=sample/china.jpg&layer=layer3",
     )
     page.get_by_text("from its nearest neighbour", exact=False).wait_for(timeout=WAIT)
-    page.get_by_role("radio", name="right or wrong").click()
+    pick(page, "Colour", "right or wrong")
     page.get_by_text("colour is the right or wrong", exact=False).wait_for(timeout=WAIT)
     page.get_by_role("radio", name="Find").click()
     page.get_by_label("File name or class").fill("star")
@@ -134,3 +136,68 @@ def test_searching_marks_points_and_lists_them(app: RunningApp, page: Any) -> No
     page.get_by_role("radio", name="Confusions").click()
     page.get_by_text("Rows: the class; columns: what the network says.", exact=False).wait_for(timeout=WAIT)
     settle(page)
+
+
+def test_from_embedding_to_an_upload_across_the_layers(app: RunningApp, page: Any, tmp_path: Path) -> None:
+    """Embed, watch the maps form, hover, choose a region, its gallery, a picture's card, an upload, another layer."""
+    open_app(
+        page, f"{app.url}/latent-space?checkpoint=bundled/shapes-shortcut.safetensors&data=shapes-tagged&maps=across"
+    )
+    page.locator('img[alt^="Map at layer2.2 as it forms"]').wait_for(timeout=WAIT)
+    page.get_by_text("Aligned UMAP: 500 pictures at layer3", exact=False).wait_for(timeout=WAIT)
+    pick(page, "Colour", "tag")
+    page.get_by_role("button", name="tagged").wait_for(timeout=WAIT)
+
+    stage = page.locator(".stage")
+    stage.focus()
+    page.keyboard.press("ArrowRight")
+    page.locator(".tip img").wait_for(timeout=WAIT)
+    page.keyboard.press("Enter")
+    page.get_by_text("Its activations").wait_for(timeout=WAIT)
+    assert "picture=upload" in str(page.get_by_role("link", name="Its heatmaps").get_attribute("href"))
+
+    page.get_by_role("button", name="Box").click()
+    box = stage.bounding_box()
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=4)
+    page.mouse.up()
+    page.get_by_text("500 pictures in the region", exact=False).wait_for(timeout=WAIT)
+    page.get_by_text("The first 12 of 500.").wait_for(timeout=WAIT)
+
+    slider = page.get_by_label("Frame", exact=True)
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_text("Aligned UMAP: 500 pictures at layer2.2", exact=False).wait_for(timeout=WAIT)
+    page.get_by_text("500 pictures in the region", exact=False).wait_for(timeout=WAIT)  # it keeps its pictures
+
+    photograph = tmp_path / "mine.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(photograph)
+    upload_picture(page, photograph)
+    page.get_by_text("It is outside the map", exact=False).wait_for(timeout=WAIT)
+    page.get_by_role("button", name="Clear selection").click()
+    page.get_by_text("Nearest to your picture, mine.png", exact=False).wait_for(timeout=WAIT)
+    page.get_by_text("Common neighbours", exact=True).first.wait_for(timeout=WAIT)
+    page.get_by_role("radio", name="Stands out").click()
+    pick(page, "What stands out", "Other neighbours than at layer3")
+    page.get_by_text("whose neighbours are others at layer3", exact=False).first.wait_for(timeout=WAIT)
+
+
+def test_two_checkpoints_and_a_run(app: RunningApp, page: Any, tmp_path: Path) -> None:
+    model = load_model(CLEAN)
+    run = tmp_path / "run"
+    complete(embed_run(model, open_source("shapes:60"), run, layers=["layer2", "layer3"]))
+    assert main(["project", str(run), "--aligned"]) == 0
+    open_app(page, f"{app.url}/latent-space?data=path/{run}&maps=across&picture=sample/heart")
+    page.get_by_text("Aligned UMAP, as it lies in the run: 60 pictures at layer3", exact=False).wait_for(timeout=WAIT)
+    page.get_by_text("Common neighbours:", exact=False).wait_for(timeout=WAIT)
+    wrong = f"{app.url}/latent-space?checkpoint=bundled/shapes-shortcut.safetensors&data=path/{run}"
+    open_app(page, wrong)
+    page.get_by_text("is of shapes-clean.safetensors, not of shapes-shortcut.safetensors", exact=False).wait_for(
+        timeout=WAIT
+    )
+    open_app(
+        page, f"{app.url}/latent-space?maps=versus&versus=bundled/shapes-shortcut.safetensors&picture=sample/heart"
+    )
+    page.get_by_text("Aligned UMAP: 500 pictures at layer3 of shapes-clean", exact=False).wait_for(timeout=WAIT)
+    page.get_by_text("Common neighbours:", exact=False).wait_for(timeout=WAIT)
