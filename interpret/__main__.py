@@ -27,7 +27,14 @@ def numbers(text: str) -> tuple[float, ...]:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands, whose `run` default is the command's function."""
-    from interpret import commands, embedding_commands, filter_commands, heatmap_commands, unit_commands
+    from interpret import (
+        commands,
+        comparison_commands,
+        embedding_commands,
+        filter_commands,
+        heatmap_commands,
+        unit_commands,
+    )
 
     everything = _Parser(add_help=False)
     everything.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -72,6 +79,9 @@ def parser() -> argparse.ArgumentParser:
         "evaluate", "heatmaps of a data set: where they are not to be trusted", network, heatmap_commands.evaluate
     )
     heatmap_commands.add_evaluate_options(evaluate)
+
+    compare = command("compare", "what changed between two checkpoints", network, comparison_commands.compare)
+    comparison_commands.add_compare_options(compare)
 
     filters = command("filters", "pictures that excite channels, by gradient ascent", network, filter_commands.filters)
     filter_commands.add_options(filters)

@@ -403,6 +403,19 @@ class LoadedModel:
         values = np.array(weight[channel].detach().float().cpu().numpy())
         return values if values.ndim == 3 else values.reshape(-1, 1, 1)
 
+    def tensors(self, layer: str) -> dict[str, NDArray[np.float32]]:
+        """The numbers of a layer's own module, not of those inside it: parameter or buffer -> values, read-only.
+
+        Raises:
+            UnknownName: no such layer.
+        """
+        module = self._network.get_submodule(self.layer(layer).name.partition(":")[0])
+        own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+        found = {name: np.asarray(value.detach().float().cpu()) for name, value in own if value.is_floating_point()}
+        for values in found.values():
+            values.flags.writeable = False
+        return found
+
     def _known(self, keep: Collection[str]) -> frozenset[str]:
         for name in keep:
             self.layer(name)

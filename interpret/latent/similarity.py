@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from interpret.errors import BadInput
 from interpret.jobs import Job, Progress
-from interpret.latent.distances import Distances, Floats, Vectors, closest, in_double, read_only
+from interpret.latent.distances import Distances, Floats, Indices, Vectors, closest, in_double, read_only
 from interpret.latent.neighbours import Metric
 
 CAUTION = (
@@ -58,23 +58,38 @@ def cka_matrix(embeddings: Sequence[Vectors], debiased: bool = True, device: tor
     Differs: all pictures are one batch, where Nguyen et al. average H over batches. For centred X the row sums of K
         without its diagonal are -k, which leaves of Song's equation what stands above, times n (n - 3).
     """
-    count = _pictures(embeddings)
+    _pictures(embeddings)
     layers = [_Centred(vectors, in_double(device)) for vectors in embeddings]
     pairs = [(i, j) for i in range(len(layers)) for j in range(i + 1)]
     found = np.zeros((len(layers), len(layers)))
     for done, (i, j) in enumerate(pairs):
-        product = 0.0
-        for part in _products(layers[i], layers[j]):
-            yield Progress(done, len(pairs), "comparing layers")
-            product += part
-        if debiased:
-            one, other = layers[i].diagonal, layers[j].diagonal
-            product -= float(one @ other) * count / (count - 2)
-            product += float(one.sum()) * float(other.sum()) / ((count - 1) * (count - 2))
+        product = yield from _hsic(layers[i], layers[j], debiased, Progress(done, len(pairs), "comparing layers"))
         found[i, j] = found[j, i] = product
-    speaks = (found.diagonal() > 0) & [layer.varies for layer in layers]
-    own = np.where(speaks, found.diagonal(), np.nan)
+    own = _own(found.diagonal(), layers)
     return read_only((found / np.sqrt(own[:, None] * own)).astype(np.float32))
+
+
+def cka_between(
+    rows: Sequence[Vectors], columns: Sequence[Vectors], debiased: bool = True, device: torch.device | str = "cpu"
+) -> Job[Floats]:
+    """The same of every layer of one network with every layer of another: float32 [rows, columns], read-only.
+
+    Args:
+        rows, columns: [n, d] of the same n pictures in the same order at each layer of the one and of the other.
+        debiased, device: as in `cka_matrix`.
+
+    Yields, returns, raises: as `cka_matrix`, without the pairs inside one network.
+    """
+    _pictures([*rows, *columns])
+    mine, its = ([_Centred(vectors, in_double(device)) for vectors in part] for part in (rows, columns))
+    pairs = [*((layer, layer) for layer in (*mine, *its)), *((one, other) for one in mine for other in its)]
+    sums = []
+    for done, (one, other) in enumerate(pairs):
+        sums.append((yield from _hsic(one, other, debiased, Progress(done, len(pairs), "comparing layers"))))
+    own, across = np.split(np.array(sums), [len(mine) + len(its)])
+    scale = np.sqrt(_own(own, [*mine, *its]))
+    both = scale[: len(mine), None] * scale[len(mine) :]
+    return read_only((across.reshape(both.shape) / both).astype(np.float32))
 
 
 def overlap_matrix(
@@ -107,6 +122,44 @@ def overlap_matrix(
     Source: M. Huh, B. Cheung, T. Wang, P. Isola 2024, arXiv 2405.07987, appendix A.
     Differs: euclidean unless asked for "cosine", which is theirs; of equally far pictures the first counts as nearer.
     """
+    near = yield from _neighbourhoods(embeddings, neighbors, metric, most, seed, device)
+    found = np.eye(len(embeddings), dtype=np.float32)
+    for i in range(len(embeddings)):
+        for j in range(i):
+            found[i, j] = found[j, i] = _shared(near[i], near[j])
+    return read_only(found)
+
+
+def overlap_between(
+    rows: Sequence[Vectors],
+    columns: Sequence[Vectors],
+    neighbors: int = 10,
+    metric: Metric = "euclidean",
+    most: int = 2000,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Job[Floats]:
+    """The same of every layer of one network with every layer of another: float32 [rows, columns], read-only.
+
+    Args:
+        rows, columns: [n, d] of the same n pictures in the same order at each layer of the one and of the other.
+        neighbors, metric, most, seed, device: as in `overlap_matrix`.
+
+    Yields, raises: as `overlap_matrix`.
+    """
+    near = yield from _neighbourhoods([*rows, *columns], neighbors, metric, most, seed, device)
+    mine, its = near[: len(rows)], near[len(rows) :]
+    found = np.array([_shared(one, other) for one in mine for other in its], np.float32)
+    return read_only(found.reshape(len(rows), len(columns)))
+
+
+def _neighbourhoods(
+    embeddings: Sequence[Vectors], neighbors: int, metric: Metric, most: int, seed: int, device: torch.device | str
+) -> Job[Indices]:
+    """The nearest others at each layer, int64 [layers, pictures asked, k], numbered so that no two pictures share one.
+
+    Args, raises: as `overlap_matrix`.
+    """
     count = _pictures(embeddings)
     k = max(1, min(neighbors, count - 1))
     draw = np.random.default_rng(seed)
@@ -120,13 +173,13 @@ def overlap_matrix(
             near[layer, done : done + len(rows)] = closest(distances.of(rows), k).cpu().numpy()
             done += len(rows)
             yield Progress(layer * len(asked) + done, len(embeddings) * len(asked), "finding neighbours")
-    found = np.eye(len(embeddings), dtype=np.float32)
     near += np.arange(len(asked))[:, None] * count  # so that a neighbour is one of its own picture only
-    for i in range(len(embeddings)):
-        for j in range(i):
-            common = np.intersect1d(near[i], near[j], assume_unique=True)
-            found[i, j] = found[j, i] = len(common) / near[i].size
-    return read_only(found)
+    return near
+
+
+def _shared(one: Indices, other: Indices) -> float:
+    """Which share of two layers' neighbourhoods is the same."""
+    return len(np.intersect1d(one, other, assume_unique=True)) / one.size
 
 
 def _pictures(embeddings: Sequence[Vectors]) -> int:
@@ -142,6 +195,23 @@ def _pictures(embeddings: Sequence[Vectors]) -> int:
             f"{' and '.join(f'{count:,}' for count in counts) or 'no'} pictures."
         )
     return counts[0]
+
+
+def _hsic(one: _Centred, other: _Centred, debiased: bool, progress: Progress) -> Job[float]:
+    """H of two layers, as in `cka_matrix`; yields the progress again and again."""
+    product, count = 0.0, len(one.diagonal)
+    for part in _products(one, other):
+        yield progress
+        product += part
+    if debiased:
+        product -= float(one.diagonal @ other.diagonal) * count / (count - 2)
+        product += float(one.diagonal.sum()) * float(other.diagonal.sum()) / ((count - 1) * (count - 2))
+    return product
+
+
+def _own(products: NDArray[np.float64], layers: Sequence[_Centred]) -> NDArray[np.float64]:
+    """H of each layer with itself, NaN where that is no scale."""
+    return np.where((products > 0) & [layer.varies for layer in layers], products, np.nan)
 
 
 class _Centred:

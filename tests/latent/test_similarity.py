@@ -9,7 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 from interpret.errors import BadInput
 from interpret.jobs import Progress, complete
 from interpret.latent import cka_matrix, overlap_matrix, similarity
-from interpret.latent.similarity import CAUTION
+from interpret.latent.similarity import CAUTION, cka_between, overlap_between
 
 
 def gaussian(count: int, dimensions: int, seed: int, offset: float = 0.0) -> np.ndarray:
@@ -57,6 +57,25 @@ def test_it_equals_the_formula(count: int, debiased: bool, monkeypatch: pytest.M
     seen: list[Progress] = []
     np.testing.assert_allclose(complete(cka_matrix(layers, debiased), seen.append), found, atol=1e-6)
     assert len(seen) > 6 and {progress.step for progress in seen} == set(range(6)) and seen[0].total == 6
+
+
+@pytest.mark.parametrize("debiased", [True, False])
+def test_between_two_networks_it_is_the_block_off_the_diagonal(debiased: bool) -> None:
+    """Without the pairs inside either."""
+    first = gaussian(80, 30, 0, offset=2.0)
+    rows = [first, np.maximum(first, 0), gaussian(80, 12, 1)]
+    columns = [turned(first).astype(np.float32), np.full((80, 4), 0.1, np.float32)]
+    seen: list[Progress] = []
+    found = complete(cka_between(rows, columns, debiased), seen.append)
+    assert found.shape == (3, 2) and found.dtype == np.float32 and not found.flags.writeable
+    np.testing.assert_allclose(found[:, 0], [reference(one, columns[0], debiased) for one in rows], atol=1e-6)
+    assert np.isnan(found[:, 1]).all() and found[0, 0] == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(found, complete(cka_matrix([*rows, *columns], debiased))[:3, 3:], atol=1e-6)
+    assert {progress.step for progress in seen} == set(range(3 + 2 + 3 * 2)) and seen[0].total == 11
+    overlap = complete(overlap_between(rows, columns, 7))
+    assert np.array_equal(overlap, complete(overlap_matrix([*rows, *columns], 7))[:3, 3:])
+    assert overlap.shape == (3, 2) and overlap.dtype == np.float32 and not overlap.flags.writeable
+    assert overlap[0, 0] > 0.99 > 0.3 > overlap[2, 0]
 
 
 @pytest.mark.parametrize("debiased", [True, False])
@@ -128,6 +147,7 @@ def test_the_overlap_of_many_pictures_is_that_of_some() -> None:
 
 def test_what_is_refused() -> None:
     for layers in ([], [gaussian(3, 4, 0)], [gaussian(9, 4, 0), gaussian(8, 4, 0)], [np.full((9, 4), np.nan, "f4")]):
-        for job in (cka_matrix(layers), overlap_matrix(layers)):
+        both = layers[:1], layers[1:]
+        for job in (cka_matrix(layers), overlap_matrix(layers), cka_between(*both), overlap_between(*both)):
             with pytest.raises(BadInput, match="the same 4 pictures or more at each; found"):
                 complete(job)
