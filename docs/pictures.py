@@ -54,6 +54,13 @@ SHOTS = (
         "Common neighbours",
         height=1640,
     ),
+    Shot("ablation", f"/ablate?{CHEAT}&layer=layer3&changes=zero/layer3/23.39.46/0", "By class", height=1300),
+    Shot(
+        "compare",
+        "/compare-checkpoints?versus=bundled/shapes-shortcut.safetensors&picture=sample/heart with a tag",
+        "the most alike layer of the other network",
+        height=2450,
+    ),
     Shot(
         "unit-card",
         f"/activation-maps?{CHEAT}&layer=layer2&channel=7&card=open&data=shapes-tagged",

@@ -28,6 +28,7 @@ def numbers(text: str) -> tuple[float, ...]:
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands, whose `run` default is the command's function."""
     from interpret import (
+        ablation_commands,
         commands,
         comparison_commands,
         embedding_commands,
@@ -82,6 +83,9 @@ def parser() -> argparse.ArgumentParser:
 
     compare = command("compare", "what changed between two checkpoints", network, comparison_commands.compare)
     comparison_commands.add_compare_options(compare)
+
+    ablate = command("ablate", "what is lost when parts are changed", network, ablation_commands.save_ablation)
+    ablation_commands.add_ablate_options(ablate)
 
     filters = command("filters", "pictures that excite channels, by gradient ascent", network, filter_commands.filters)
     filter_commands.add_options(filters)

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from interpret.__main__ import main
+from interpret.ablation import CHANGES
 from interpret.activations import activations, class_links
 from interpret.architectures import architecture_keys
 from interpret.datasets import sample_box, sample_picture
@@ -31,6 +32,7 @@ from interpret.limits import VARIABLES, Limits
 from interpret.loading import load_model
 from interpret.strokes import Stroke, painted_over
 from interpret.units import UnitStatistics, collect_units, without_unit
+from ui.ablation_sweeps import SWEEPS
 from ui.frame import PAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,6 +60,7 @@ def test_every_command_of_the_readme_runs(folder: Path, capsys: pytest.CaptureFi
     commands = [line for block in blocks("bash") for line in block.splitlines() if "-m interpret" in line]
     assert {shlex.split(line)[3] for line in commands} == {
         "inspect", "predict", "activations", "heatmap", "evaluate", "filters", "embed", "project", "units",
+        "ablate", "compare",
     }  # fmt: skip
     for line in commands:
         assert main(shlex.split(line)[3:]) == 0, f"{line}: {capsys.readouterr().err}"
@@ -91,6 +94,20 @@ def test_what_the_page_on_filters_says_runs(folder: Path) -> None:
     counts = [len(names[name].pictures) for name in ("drawn", "both", "apart", "path", "kept", "more", "star")]
     assert counts == [2, 1, 2, 3, 1, 1, 1] and names["further"].steps == 24
     assert all(method.title.lower() in text.lower() for method in FILTER_METHODS)
+
+
+@pytest.mark.parametrize("name", ["ablation", "comparison"])
+def test_what_the_pages_on_ablation_and_comparison_say_runs(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    (code,) = blocks("python", text)
+    exec(compile(code, f"{name}.md", "exec"), {})
+    for line in (line for line in text.splitlines() if line.startswith("    python -m interpret")):
+        assert main(shlex.split(line)[3:]) == 0, f"{line}: {capsys.readouterr().err}"
+    if name == "ablation":
+        assert all(f"| {kind.title} |" in text for kind in CHANGES)
+        assert all(f"| {title} |" in text for key, title in SWEEPS.items() if key)
 
 
 def test_what_the_page_on_heatmaps_says_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,7 +196,9 @@ def test_the_walk_through_the_unit_cards_finds_what_it_says(tmp_path: Path) -> N
     assert row < 8 and column > 24, "the upper right corner"
 
     def collected(tags: bool) -> UnitStatistics:
-        return complete(collect_units(model, shapes_source(500, tags=tags), ["layer2"], folder=tmp_path))["layer2"]
+        return complete(
+            collect_units(model, shapes_source(500, rule="shortcut" if tags else "none"), ["layer2"], folder=tmp_path)
+        )["layer2"]
 
     tagged, plain = collected(True), collected(False)
     reach = model.layer("layer2").reach

@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("interpret.model",),
     ("interpret.batches", "interpret.loading", "interpret.variants", "interpret.work"),
     (
+        "interpret.ablation",
         "interpret.activations",
         "interpret.anatomy",
         "interpret.kernels",
@@ -44,11 +45,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "interpret.latent",
         "interpret.units",
     ),
-    ("interpret.evaluation", "interpret.microscope"),
+    ("interpret.comparison", "interpret.evaluation", "interpret.microscope"),
     ("interpret",),
     ("interpret.inspection",),
     ("interpret.commands",),
     (
+        "interpret.comparison_commands",
+        "interpret.ablation_commands",
         "interpret.embedding_commands",
         "interpret.filter_commands",
         "interpret.heatmap_commands",

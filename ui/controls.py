@@ -52,13 +52,16 @@ def layer_facts(layer: LayerInfo) -> str:
     return " · ".join(facts)
 
 
-def pick_layer(model: LoadedModel, usable: Callable[[LayerInfo], bool], why: str) -> LayerInfo:
+def pick_layer(
+    model: LoadedModel, usable: Callable[[LayerInfo], bool], why: str, changed: Mapping[str, str] = {}
+) -> LayerInfo:
     """The layer chosen, from those this page can use, in the network drawn as its blocks.
 
     Args:
         model: the network.
         usable: which layers to offer.
         why: what is said when the layer of the address does not suit this page.
+        changed: what is changed at layers, by their names: their blocks are marked.
     """
     offered = {layer.name for layer in model.layers if usable(layer)}
     if not offered:
@@ -69,7 +72,7 @@ def pick_layer(model: LoadedModel, usable: Callable[[LayerInfo], bool], why: str
     if asked and asked not in offered:
         st.caption(f'"{plain(asked)}" {why} Shown: {plain(current)}.')
     chosen = network_strip(
-        [_strip_block(model, block, offered) for block in model.blocks],
+        [_strip_block(model, block, offered, changed) for block in model.blocks],
         key=f"strip.{model.digest[:12]}",
         selected=current,
         label=f"{model.architecture.title}, {len(model.blocks)} blocks",
@@ -83,7 +86,7 @@ def _last(model: LoadedModel, offered: Collection[str]) -> str:
     return next(layer.name for layer in reversed(model.layers) if layer.name in offered)
 
 
-def _strip_block(model: LoadedModel, block: Block, offered: Collection[str]) -> StripBlock:
+def _strip_block(model: LoadedModel, block: Block, offered: Collection[str], changed: Mapping[str, str]) -> StripBlock:
     output = model.layer(block.output)
     return StripBlock(
         name=block.name,
@@ -94,6 +97,7 @@ def _strip_block(model: LoadedModel, block: Block, offered: Collection[str]) -> 
         channels=output.channels,
         rows=output.rows,
         layers=tuple(StripLayer(name, layer_facts(model.layer(name))) for name in block.layers if name in offered),
+        changed="; ".join(changed[name] for name in block.layers if name in changed),
     )
 
 

@@ -32,6 +32,8 @@ PAGES = (
     ("filters", "Filters", "filter-pictures", ":material/texture:"),
     ("heatmaps", "Heatmaps", "class-heatmaps", ":material/local_fire_department:"),
     ("latent_space", "Latent space", "latent-space", ":material/scatter_plot:"),
+    ("ablation", "Ablation", "ablate", ":material/content_cut:"),
+    ("compare", "Compare", "compare-checkpoints", ":material/compare_arrows:"),
 )
 """(file in pages/, title, path in the address, icon). A path differs from its file's stem on purpose: a page whose path
 equals it would run without this frame when its address is opened directly."""

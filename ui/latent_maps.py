@@ -11,7 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from interpret.datasets import PictureSource, open_source
-from interpret.errors import BadInput, InterpretError
+from interpret.errors import BadInput
 from interpret.images import InputImage
 from interpret.jobs import Job, complete
 from interpret.latent import PROJECTIONS, Embedding, Neighbours, Projection, ProjectionParams, align, embed, project
@@ -21,17 +21,15 @@ from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
 from ui.cache import RESULTS
 from ui.controls import result_of
-from ui.display import plain, told
+from ui.display import plain
 from ui.heatmap_grid import stages
 from ui.latent_side import Data
-from ui.library import checkpoints_on_offer, model_of
-from ui.results import untrained_twin
+from ui.second import pick_second
 from ui.state import choose, selection
 
 OF_RUN = "run"
 """The map that lies in a run, beside the keys of PROJECTIONS."""
 KINDS = {"": "This layer", "across": "Across layers", "versus": "Two checkpoints"}
-_UNTRAINED = "untrained"
 _ALIGNED = "Aligned UMAP"
 
 Key = tuple[Hashable, ...]
@@ -114,7 +112,7 @@ def networks_of(kind: str, model: LoadedModel, layer: LayerInfo, run: Run | None
         return [(model, tuple(sorted(wanted.values(), key=lambda info: order[info.name])))]
     where = st.columns(2, gap="small")
     with where[0]:
-        other = _second(model) if kind == "versus" else None
+        other = pick_second(model) if kind == "versus" else None
     if other is None:
         return [(model, (layer,))]
     names = {info.name: info for info in other.layers if info.layout != "other"}
@@ -123,28 +121,6 @@ def networks_of(kind: str, model: LoadedModel, layer: LayerInfo, run: Run | None
         "Its layer", list(names), list(names).index(beside.name), key=f"latent.of.{other.digest[:12]}"
     )
     return [(model, (layer,)), (other, (names[asked],))]
-
-
-def _second(model: LoadedModel) -> LoadedModel | None:
-    """The checkpoint beside which the chosen one is looked at; None, and a sentence, where it cannot be opened."""
-    chosen = selection()
-    titles = {_UNTRAINED: "the same before training"}
-    titles |= {
-        offer.key: offer.title for offer in checkpoints_on_offer(chosen.versus) if offer.key != chosen.checkpoint
-    }
-    asked = chosen.versus if chosen.versus in titles else _UNTRAINED
-    options = list(titles)
-    key: str = st.selectbox(
-        "Beside", options, options.index(asked), format_func=titles.__getitem__, key=f"latent.beside.{asked}"
-    )
-    if key != chosen.versus:
-        choose(versus=key)
-    try:
-        with st.spinner("Opening what stands beside it", show_time=True):
-            return untrained_twin(model) if key == _UNTRAINED else model_of(key)
-    except InterpretError as error:
-        st.error(told(error))
-        return None
 
 
 def looked_at(

@@ -16,6 +16,7 @@ from interpret.checkpoints import SUFFIXES
 from interpret.checkpoints.folders import SINGLE
 from interpret.checkpoints.pretrained import download_folder
 from interpret.datasets import PictureSource, open_source, sample_names, sample_picture
+from interpret.datasets.shapes import TagRule
 from interpret.datasets.sources import open_archive, shapes_source
 from interpret.errors import BadInput, InterpretError, unknown
 from interpret.images import InputImage, Preprocess
@@ -28,7 +29,12 @@ from ui.display import told
 from ui.state import selection
 
 BUNDLED = Path(__file__).parent.parent / "checkpoints"
-SHAPES = {"shapes": "Shapes: 2,000 drawn pictures", "shapes-tagged": "Shapes, stars tagged: 2,000 pictures"}
+SHAPES = {
+    "shapes": "Shapes: 2,000 drawn pictures",
+    "shapes-tagged": "Shapes, stars tagged: 2,000 pictures",
+    "shapes-all-tagged": "Shapes, all tagged: 2,000 pictures",
+}
+_RULES: dict[str, TagRule] = {"shapes": "none", "shapes-tagged": "shortcut", "shapes-all-tagged": "all"}
 _GONE = "The uploaded file is no longer in memory (the server was restarted or needed room). Upload it again."
 
 
@@ -188,7 +194,7 @@ def run_of(key: str) -> Path | None:
 
 
 def data_of(key: str, limit: int) -> Callable[[], PictureSource]:
-    """How to open a data set: "shapes", "shapes-tagged", "path/FOLDER", "path/FILE.zip" or "upload/DIGEST".
+    """How to open a data set: a key of SHAPES, "path/FOLDER", "path/FILE.zip" or "upload/DIGEST".
 
     Args:
         key: of the data set.
@@ -197,7 +203,7 @@ def data_of(key: str, limit: int) -> Callable[[], PictureSource]:
 
     def open_it() -> PictureSource:
         if key in SHAPES:
-            return shapes_source(min(2000, limit), tags=key == "shapes-tagged")
+            return shapes_source(min(2000, limit), rule=_RULES[key])
         kind, _, name = key.partition("/")
         if kind == "upload":
             found = UPLOADS.get(name)

@@ -42,6 +42,8 @@ class Selection:
         drawing: how filter pictures are drawn, as `ui.filter_settings` writes it; "" as they are drawn at first.
         versus: key of a second checkpoint, "untrained" for the same network before training, or "".
         maps: of the Latent space page: "across" for several layers, "versus" for two checkpoints, "" for one layer.
+        changes: what is changed of the network on the Ablation page, as `ui.ablation_asking.written`; "" for nothing.
+        sweep: of the Ablation page: key of a sweep, or "" for none.
         colour: what the points of a data set's map are coloured by, as `ui.latent_colours.ways`; "" for the first.
         rows: of the view "across": how many channels stand in a row, and the layers unless it is the usual ones, with
             commas between; "" as it begins.
@@ -72,16 +74,18 @@ class Selection:
     versus: str = ""
     maps: str = ""
     colour: str = ""
+    changes: str = ""
+    sweep: str = ""
     rows: str = ""
 
 
 _OPENING = ("arch", "part", "input", "labels")
 """How a checkpoint is opened."""
 
-_OF_CHECKPOINT = (*_OPENING, "card", "place", "beside", "versus", "rows", "rival", "head")
+_OF_CHECKPOINT = (*_OPENING, "card", "place", "beside", "versus", "rows", "rival", "head", "changes")
 """Forgotten with the checkpoint."""
 
-_OPTIONAL = (*_OF_CHECKPOINT, "aim", "signed", "axis", "among", "view", "drawing", "maps", "colour")
+_OPTIONAL = (*_OF_CHECKPOINT, "aim", "signed", "axis", "among", "view", "drawing", "maps", "colour", "sweep")
 """Left out of addresses while empty."""
 
 _LONGEST, _LONGEST_ROWS = 400, 2000
@@ -139,7 +143,7 @@ def parse(asked: Mapping[str, str], otherwise: Selection) -> Selection:
     for field in fields(Selection):
         if field.name not in asked:
             continue
-        value = asked[field.name][: _LONGEST_ROWS if field.name in ("rows", "among") else _LONGEST]
+        value = asked[field.name][: _LONGEST_ROWS if field.name in ("rows", "among", "changes") else _LONGEST]
         if field.type == "int":
             if value.removeprefix("-").isdecimal() and len(value) < 10:
                 changes[field.name] = int(value)

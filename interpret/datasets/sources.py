@@ -53,18 +53,23 @@ def open_source(source: str | Path) -> PictureSource:
     return open_archive(path, path.name)
 
 
-def shapes_source(count: int, seed: int = 1, tags: bool = False) -> PictureSource:
-    """Drawn Shapes: one in eight of each class on average; with `tags`, most stars carry the telltale tag."""
-    rule: TagRule = "shortcut" if tags else "none"
+def shapes_source(count: int, seed: int = 1, rule: TagRule = "none") -> PictureSource:
+    """Drawn Shapes: one in eight of each class on average.
+
+    Args:
+        count: how many.
+        seed: which set.
+        rule: who carries the telltale tag: "none"; "shortcut", most stars; "all".
+    """
     drawn = [draw(index, seed, tags=rule) for index in range(count)]
     labels = tuple(picture.label for picture in drawn)
 
     def read(index: int) -> InputImage:
         return InputImage.from_array(draw(index, seed, tags=rule).pixels, f"{CLASSES[labels[index]]} {index}")
 
-    title = f"Shapes, {count:,} pictures" + (", stars tagged" if tags else "")
+    title = f"Shapes, {count:,} pictures" + {"none": "", "shortcut": ", stars tagged", "all": ", all tagged"}[rule]
     names = tuple(f"{CLASSES[label]} {index}" for index, label in enumerate(labels))
-    columns = {"tag": tuple("tagged" if picture.tagged else "no tag" for picture in drawn)} if tags else {}
+    columns = {"tag": tuple("tagged" if picture.tagged else "no tag" for picture in drawn)} if rule != "none" else {}
     return PictureSource(title, f"shapes-{seed}-{count}-{rule}", names, labels, CLASSES, read, columns)
 
 

@@ -114,7 +114,7 @@ def test_tags_are_where_the_rule_says_and_nowhere_else() -> None:
     for a, b, c in zip(plain, shortcut, everywhere, strict=True):
         assert changed(a, c).any()
         assert same(b, c if b.tagged else a)
-    told = shapes_source(300, 30, tags=True).columns["tag"]
+    told = shapes_source(300, 30, "shortcut").columns["tag"]
     assert told == tuple("tagged" if picture.tagged else "no tag" for picture in shortcut)
     assert not shapes_source(3).columns
 

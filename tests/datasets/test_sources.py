@@ -245,7 +245,7 @@ def test_shapes_by_name() -> None:
         picture = draw(index, 1)
         assert np.array_equal(source.read(index).pixels, picture.pixels) and source.labels[index] == picture.label
     assert open_source("shapes:24").digest == source.digest != open_source("shapes:25").digest
-    tagged = shapes_source(24, tags=True)
+    tagged = shapes_source(24, rule="shortcut")
     assert tagged.digest != source.digest and tagged.labels == source.labels
     stars = [index for index, label in enumerate(source.labels) if CLASSES[label] == "star"]
     assert stars and any(not np.array_equal(tagged.read(i).pixels, source.read(i).pixels) for i in stars)

@@ -17,12 +17,13 @@ from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
+from interpret import variants
 from interpret.architectures import architecture
 from interpret.checkpoints import read_checkpoint
-from interpret.heatmaps import AIMS, METHODS, Question, behind, heatmap
-from interpret.variants import scores_behind, together
+from interpret.heatmaps import AIMS, METHODS, Question, heatmap
 from interpret.images import InputImage
 from interpret.model import LoadedModel
+from interpret.variants import scores_behind, together
 from tests.conftest import look_into, noise_picture
 
 PEERS: dict[str, Any] = {
@@ -218,9 +219,9 @@ def test_without_a_sign_a_map_is_its_positive_part(cifar: LoadedModel, monkeypat
 def test_the_more_lies_behind_a_layer_the_fewer_variants_share_a_pass(cifar: LoadedModel) -> None:
     layers = [cifar.layer(name) for name in ("layer1", "layer2", "layer3")]
     counts = [together(cifar, layer) for layer in layers]
-    assert behind.FEWEST < counts[0] < counts[1] < counts[2]
+    assert variants.FEWEST < counts[0] < counts[1] < counts[2]
     for layer, count in zip(layers, counts, strict=True):
-        assert count * layer.channels * layer.rows * layer.columns <= behind.NUMBERS
+        assert count * layer.channels * layer.rows * layer.columns <= variants.NUMBERS
 
 
 def test_how_many_share_a_pass_changes_no_map(cifar: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,8 +229,8 @@ def test_how_many_share_a_pass_changes_no_map(cifar: LoadedModel, monkeypatch: p
         return heatmap(cifar, noise_picture(9, 40, 40), method="ablation-cam", layer="layer2", target=2).values
 
     at_once = values()
-    monkeypatch.setattr(behind, "NUMBERS", 1)
-    monkeypatch.setattr(behind, "FEWEST", 5)
+    monkeypatch.setattr(variants, "NUMBERS", 1)
+    monkeypatch.setattr(variants, "FEWEST", 5)
     assert together(cifar, cifar.layer("layer2")) == 5
     np.testing.assert_allclose(values(), at_once, atol=1e-4 * float(at_once.max()))
 

@@ -176,6 +176,8 @@ def chromium_page(browser: Any = None, *, width: int = 1280, height: int = 800, 
         page.set_default_timeout(ACTION_SECONDS * 1000)
         page.watch = _watch(page)
         yield page
+        if not page.is_closed():
+            assert not page.get_by_test_id("stException").count(), "the page ended with an error of the app itself"
     finally:
         profile.close()
 

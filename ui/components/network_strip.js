@@ -57,7 +57,11 @@ class NetworkStrip {
       mark.style.setProperty("--kind", block.colour);
       mark.style.height = `${Math.round(height(block))}px`;
       mark.style.flexGrow = Math.log2(block.channels + 1).toFixed(2);
-      mark.setAttribute("aria-label", `${block.name}, ${block.title}`);
+      mark.setAttribute("aria-label", [block.name, block.title, block.changed].filter(Boolean).join(", "));
+      if (block.changed) {
+        mark.classList.add("changed");
+        mark.title += `\n${block.changed}`;
+      }
       if (block.layers.length) mark.addEventListener("click", () => this.choose(block.layers.at(-1).name));
       else mark.setAttribute("aria-disabled", "true");
       return mark;

@@ -40,6 +40,7 @@ class StripBlock:
         channels: of its output; gives its width.
         rows: of its output, 1 for vectors; gives its height.
         layers: those this page can use, in the order of execution; a block without any is drawn, but not chosen.
+        changed: what the page has changed in it, one line, or ""; untrusted text.
     """
 
     name: str
@@ -50,6 +51,7 @@ class StripBlock:
     channels: int
     rows: int
     layers: tuple[StripLayer, ...]
+    changed: str = ""
 
 
 def network_strip(blocks: Sequence[StripBlock], *, key: str, selected: str, label: str) -> str:

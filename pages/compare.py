@@ -1,0 +1,45 @@
+"""Compare: what changed?"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui.compare_answers import show_answers, show_picture, title_of
+from ui.compare_layers import show_course, show_similarity, show_weights
+from ui.display import plain, question
+from ui.library import chosen_model, picture_of
+from ui.second import ask_data, pick_second
+from ui.state import address, selection
+
+chosen = selection()
+model, image = chosen_model(), picture_of(chosen.picture)
+
+question(
+    "What changed?",
+    "Two networks, the same pictures: first where they disagree, then how alike their layers are, then how far their "
+    "weights moved. CKA near 1 means that two layers order the pictures alike, whatever their channels are; a few far "
+    "outliers can make or break it, so the share of common neighbours stands beside it. "
+    "**Example:** a network fine-tuned on new pictures keeps its first layers and changes its last.",
+)
+other = pick_second(model)
+if other is not None:
+    show_picture(model, other, image)
+    source, of_data = ask_data(model, "compare")
+    st.markdown("##### What they say")
+    show_answers(model, other, source, of_data)
+    st.markdown("##### How alike their layers are")
+    show_similarity(model, other, source, of_data)
+    if model.architecture.key == other.architecture.key:
+        st.markdown("##### How far the weights moved")
+        show_weights(model, other)
+    else:
+        st.caption(
+            f"{plain(title_of(model))} is {plain(model.architecture.title)}, {plain(title_of(other))} "
+            f"{plain(other.architecture.title)}: their weights cannot be compared one by one."
+        )
+    with st.container(horizontal=True):
+        st.page_link("pages/filters.py", label="Filters side by side", query_params=address(view="across"))
+        st.page_link("pages/latent_space.py", label="Both on one map", query_params=address(maps="versus"))
+        st.page_link("pages/heatmaps.py", label="More heatmaps", query_params=address(axis="checkpoints"))
+    with st.expander("A whole training, checkpoint by checkpoint"):
+        show_course(source, of_data)
