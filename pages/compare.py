@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui.compare_answers import show_answers, show_picture, title_of
+from ui.compare_answers import show_activations, show_answers, show_picture, title_of
 from ui.compare_layers import show_course, show_similarity, show_weights
 from ui.display import plain, question
 from ui.library import chosen_model, picture_of
@@ -24,6 +24,8 @@ question(
 other = pick_second(model)
 if other is not None:
     show_picture(model, other, image)
+    with st.expander("What corresponding layers answer"):
+        show_activations(model, other, image)
     source, of_data = ask_data(model, "compare")
     st.markdown("##### What they say")
     show_answers(model, other, source, of_data)

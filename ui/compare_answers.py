@@ -18,8 +18,8 @@ from ui.components.map_view import Pane, Place, map_view
 from ui.controls import result_of
 from ui.display import download_tables, inline_image, number, percent, plain
 from ui.figures import figure, figures, section
-from ui.results import prediction_of
-from ui.state import choose
+from ui.results import maps_of, prediction_of
+from ui.state import choose, selection
 
 SHOWN, LISTED = 10, 200
 
@@ -49,6 +49,39 @@ def show_picture(one: LoadedModel, other: LoadedModel, image: InputImage) -> Non
         palettes={"sequential": palette("viridis"), "diverging": palette("blue-red")},
         unit="Grad-CAM of the predicted class",
         label="Heatmaps of both networks",
+    )
+
+
+def show_activations(one: LoadedModel, other: LoadedModel, image: InputImage) -> None:
+    """What corresponding layers answer to the picture, under one cursor: the strength of all channels, or one."""
+    mine = {layer.name: layer for layer in one.layers if layer.is_spatial}
+    its = {layer.name: layer for layer in other.layers if layer.is_spatial}
+    across = st.columns(3)
+    asked = selection().layer if selection().layer in mine else one.default_layer.name
+    name = across[0].selectbox("Layer", list(mine), list(mine).index(asked), key=f"compare.layer.{asked}")
+    beside = name if name in its else other.default_layer.name
+    second = across[1].selectbox(
+        "Layer of the other", list(its), list(its).index(beside), key=f"compare.beside.{beside}"
+    )
+    most = min(mine[name].channels, its[second].channels)
+    whole = "all: root of the mean square"
+    channel = across[2].selectbox("Channel", [whole, *range(most)], key=f"compare.channel.{name}.{second}")
+    panes, low, high = [], 0.0, 0.0
+    for model, layer in ((one, mine[name]), (other, its[second])):
+        values = maps_of(model, image, layer).values
+        shown = np.sqrt(np.square(values).mean(0)) if isinstance(channel, str) else values[channel]
+        low, high = min(low, float(np.nanmin(shown))), max(high, float(np.nanmax(shown)))
+        title = f"{title_of(model)}: {layer.name}" + ("" if isinstance(channel, str) else f", channel {channel}")
+        panes.append(Pane(model.preprocess.seen(image), shown.astype(np.float32), title))
+    place: Place | None = st.session_state.get("compare.activation")
+    st.session_state["compare.activation"] = map_view(
+        panes,
+        key="compare.activations",
+        place=place,
+        scale=(low, high or 1.0),
+        palettes={"sequential": palette("viridis"), "diverging": palette("blue-red")},
+        unit="activation",
+        label="Activations of both networks",
     )
 
 

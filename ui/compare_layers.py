@@ -21,13 +21,13 @@ from interpret.comparison import (
 from interpret.datasets import PictureSource
 from interpret.errors import InterpretError
 from interpret.model import LoadedModel
-from ui.cache import RESULTS
+from ui.cache import RESULTS, keep_upload
 from ui.charts import COOL, GREY, WARM, Line, chart, matrix
 from ui.compare_answers import title_of
 from ui.controls import result_of
 from ui.display import download_tables, number, percent, plain, told
 from ui.figures import section
-from ui.state import address
+from ui.state import address, choose
 
 CHANNELS = 8
 
@@ -138,6 +138,12 @@ def show_course(source: PictureSource, data: tuple[Hashable, ...]) -> None:
         f"**{plain(at)}**: {right}its weights {number(float(course.from_first[here]), 2)} of their length from the "
         f"first's{churn}."
     )
+    if st.button(
+        "Put it beside the chosen network", key="compare.epochs.go", help="Everything above is then about it."
+    ):
+        path = paths[here]
+        choose(versus=f"upload/{keep_upload(path.name, path.read_bytes())}")
+        st.rerun()
     left, middle, last = st.columns(3, gap="medium")
     with left:
         lines = [Line("accuracy", names, course.accuracy, COOL), Line("churn", names, course.churn, GREY)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def test_two_people_change_the_same_network_at_once(app: RunningApp, browser: An
         one.get_by_text("91.4", exact=False).first.wait_for(timeout=WAIT)
 
 
-def test_two_checkpoints_are_compared(app: RunningApp, page: Any) -> None:
+def test_two_checkpoints_are_compared(app: RunningApp, page: Any, tmp_path: Path) -> None:
     open_app(
         page, f"{app.url}/compare-checkpoints?{CHEAT}&versus=bundled/shapes-clean.safetensors&data=shapes-all-tagged"
     )
@@ -98,6 +99,15 @@ def test_two_checkpoints_are_compared(app: RunningApp, page: Any) -> None:
     page.get_by_text("Linear CKA, debiased").wait_for(timeout=WAIT)
     page.get_by_text("Channels that moved farthest").wait_for(timeout=WAIT)
     assert "versus" in str(page.get_by_role("link", name="Both on one map").get_attribute("href"))
+    for number, name in enumerate(("clean", "shortcut")):
+        shutil.copy(REPOSITORY / "checkpoints" / f"shapes-{name}.safetensors", tmp_path / f"epoch{number}.safetensors")
+    page.get_by_text("A whole training").click()
+    page.get_by_label("A folder of checkpoints", exact=False).fill(str(tmp_path))
+    page.get_by_label("A folder of checkpoints", exact=False).press("Enter")
+    page.get_by_text("of their length from the first", exact=False).wait_for(timeout=WAIT)
+    page.get_by_role("button", name="Put it beside").click()
+    page.wait_for_url("**versus=upload**", timeout=WAIT)
+    page.get_by_text("epoch1: star", exact=False).wait_for(timeout=WAIT)
     open_app(page, f"{app.url}/compare-checkpoints?{CHEAT}&versus=untrained")
     page.get_by_text("How far the weights moved").wait_for(timeout=WAIT)
 
