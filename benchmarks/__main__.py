@@ -13,7 +13,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import filter_profile, filters, heatmaps, imagenet, latent, point_map, screens, tasks
+from benchmarks import ablation, filter_profile, filters, heatmaps, imagenet, latent, point_map, screens, tasks
 from benchmarks.timing import Row, machine
 
 
@@ -44,6 +44,7 @@ def main() -> None:
         "memory": tasks.peak_memory,
         **latent.tasks(options.quick),
         **point_map.tasks(options.quick),
+        **ablation.tasks(options.quick),
     }
     todo = [measure for name, measure in known.items() if name.startswith(options.only)]
     if not todo:

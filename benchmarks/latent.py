@@ -42,6 +42,7 @@ def tasks(quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "latent speed": lambda: speed(rows),
         "latent placing": lambda: placing(rows),
         "latent engines": lambda: engines((500,) if quick else (500, 5000, 30_000, 70_000)),
+        "latent large": lambda: large(2000 if quick else 70_000),
         "latent memory": lambda: memory(2000 if quick else 70_000),
     }
 
@@ -245,6 +246,25 @@ def memory(count: int) -> Iterator[Row]:
     task = f"map of {count:,} x 512"
     yield Row(task, "Loupe, peak memory over the vectors", int(said[-2]) / 1024, "MiB", None, 1)
     yield Row(task, "Loupe, seconds", float(said[-1]), "s", None, 1)
+
+
+def large(count: int) -> Iterator[Row]:
+    """A large map from vectors to points, once each: by umap-learn with a seed, by all its threads, by Loupe."""
+    import umap
+
+    vectors, times = crowd(count), dict[str, list[float]]()
+    umap_learn(vectors[:5000])  # compiles
+    name = f"umap-learn {version('umap-learn')}"
+    ways: dict[str, Callable[[], object]] = {
+        f"{name}, with a seed": lambda: umap_learn(vectors),
+        f"{name}, on all threads": lambda: umap.UMAP(n_neighbors=NEAR).fit_transform(vectors),
+        "Loupe": lambda: loupe(vectors),
+    }
+    for way, make in ways.items():
+        started = time.perf_counter()
+        make()
+        times[way] = [time.perf_counter() - started]
+    yield from seconds(f"map of {count:,} x 512, from vectors to points", times)
 
 
 _MEMORY = """

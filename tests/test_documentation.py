@@ -336,3 +336,79 @@ def test_the_figures_on_filters_are_those_of_the_recorded_runs() -> None:
         sum(rank == 1 for rank in quality["classes"][f"{way}, second network"]["rank"]) for way in ("loupe", "lucent")
     ]
     assert f"({taken[0]} and {taken[1]} of {len(quality['classes']['classes'])})" in said
+
+
+def test_the_figures_on_ablation_are_those_of_the_recorded_runs() -> None:
+    text = (ROOT / "docs/ablation.md").read_text(encoding="utf-8")
+    said = " ".join(text.split())
+    real, fast = (
+        json.loads((ROOT / f"benchmarks/results/{name}.json").read_text(encoding="utf-8"))["rows"]
+        for name in ("ablation-real", "ablation")
+    )
+    lesions = [row for row in real if row["task"].startswith("resnet18") and row["way"].startswith("bypass")]
+    assert len(lesions) == 8
+    for row in lesions:
+        block, interval = re.fullmatch(r"bypass (\S+) \((.+)\)", row["way"]).groups()  # type: ignore[union-attr]
+        assert f"| `{block}` | {row['value']:.1f} ({interval}) |" in text
+    for depth in (20, 56):
+        bypassed = [row for row in real if row["task"].startswith(f"cifar_resnet{depth}, each block bypassed")]
+        lost = [bypassed[0]["value"] - row["value"] for row in bypassed[1:]]
+        assert f"{np.mean(lost):.1f} ({min(lost):.1f} to {max(lost):.1f})" in text
+
+    def seconds(layer: str) -> tuple[float, float, float]:
+        found = [row["value"] for row in fast if f"{layer}, each" in row["task"] and row["unit"] == "s"]
+        return found[0], min(found[1:]), max(found[1:])
+
+    own, least, most = seconds("layer4")
+    assert f"in {own:.2f} s, where full passes and Captum take {least:.1f} to {most:.1f} s" in said
+    own, least, most = seconds("layer2")
+    assert f"in {own:.2f} s to their {least:.1f} to {most:.1f} s" in said
+
+
+def test_the_figures_on_the_latent_space_are_those_of_the_recorded_runs() -> None:
+    said = " ".join((ROOT / "docs/latent.md").read_text(encoding="utf-8").split())
+    rows = json.loads((ROOT / "benchmarks/results/latent.json").read_text(encoding="utf-8"))["rows"]
+
+    def row(task: str, way: str) -> dict[str, Any]:
+        return next(row for row in rows if task in row["task"] and row["way"].startswith(way))
+
+    for measure, words in (
+        ("trustworthiness", "trustworthiness"),
+        ("neighbours kept", "15 neighbours kept"),
+        ("label", "label"),
+    ):
+        tasks = {one["task"] for one in rows if measure in one["task"] and one["task"].startswith("map of")}
+        apart = max(abs(row(task, "Loupe")["value"] - row(task, "umap-learn")["value"]) / 100 for task in tasks)
+        assert words in said and f"{apart:.4f}" in said, measure
+    fresh, warm = "2,000 x 512, from a fresh", "10,000 x 512, warm"
+    assert (
+        f"{row(fresh, 'Loupe')['value']:.1f} s, where umap-learn takes {row(fresh, 'umap-learn')['value']:.1f} s"
+        in said
+    )
+    assert f"{row(warm, 'Loupe')['ratio']:.2f} of umap-learn's warm time" in said
+    large, memory = "70,000 x 512, from vectors", row("70,000 x 512", "Loupe, peak memory")["value"]
+    own, seeded, threads = (
+        next(one["value"] for one in rows if large in one["task"] and words in one["way"])
+        for words in ("Loupe", "with a seed", "on all threads")
+    )
+    assert (
+        f"70,000 x 512 take {own:.0f} s, umap-learn {seeded:.0f} s with a seed and {threads:.0f} s on all threads"
+        in said
+    )
+    assert f"It takes {memory:,.0f} MiB over the vectors" in said
+    assert f"placing a picture takes {row('placing', 'Loupe, from the picture')['value']:.0f} ms" in said
+    moved = "with noise: moved, median"
+    assert f"by {row(moved, 'Loupe, aligned')['value']:.3f} of the map's radius" in said
+    assert f"by Procrustes by {row(moved, 'Loupe, separate')['value']:.2f}" in said
+    points = json.loads((ROOT / "benchmarks/results/point-map.json").read_text(encoding="utf-8"))["rows"]
+
+    def of_map(count: str, way: str) -> float:
+        return next(one["value"] for one in points if f", {count} points," in one["task"] and one["way"] == way)
+
+    first, lasso = (
+        "navigation to first paint, points new to the server",
+        "lasso let go to the server's number on the page",
+    )
+    for count in ("100,000", "1,000,000"):
+        assert f"{count} points stand after {of_map(count, first):.1f} s" in said
+        assert f"lasso of them is answered in {of_map(count, lasso):.1f} s" in said

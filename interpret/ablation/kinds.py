@@ -16,9 +16,9 @@ Needs = Literal["", "usual", "donor", "images"]
 
 _VERBS = {
     "zero": "zero",
-    "mean": "set to their mean",
-    "noise": "replace by noise",
-    "donor": "take from another picture",
+    "mean": "average",
+    "noise": "put noise into",
+    "donor": "transplant",
     "open": "open",
     "bypass": "bypass",
     "reinitialise": "re-initialise",

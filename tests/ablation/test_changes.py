@@ -220,7 +220,7 @@ def test_what_cannot_be_done(trap: LoadedModel) -> None:
     for change, sentence in (
         (Change("zero", "conv1", (6,)), "Channel 6 does not exist; the layer has channels 0 to 5."),
         (Change("zero", "conv1", (-1,)), "Channel -1 does not exist"),
-        (Change("mean", "conv1"), "To set to their mean conv1, it has to be known"),
+        (Change("mean", "conv1"), "To average conv1, it has to be known"),
         (Change("donor", "conv1"), "another picture is needed"),
         (Change("reinitialise", "conv1"), "two or more pictures are needed"),
         (Change("reinitialise", "pool"), "no weights in"),
