@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from interpret.ablation import AblationTable, Change, ablate
 from interpret.heatmaps import Heatmap, heatmap
@@ -119,11 +120,18 @@ def show_data(ablated: Ablated) -> None:
     counts, shares = np.bincount(table.targets, minlength=len(table.classes)), table.per_class
     present = np.flatnonzero(counts)
     order = present[np.argsort(shares[1, present] - shares[0, present], kind="stable")]
+    ends = table.class_interval()[1]
     rows = [
-        (table.classes[at], int(counts[at]), round(100 * float(shares[0, at]), 1), round(100 * float(shares[1, at]), 1))
+        (
+            table.classes[at],
+            int(counts[at]),
+            round(100 * float(shares[0, at]), 1),
+            round(100 * float(shares[1, at]), 1),
+            f"{100 * ends[at, 0]:.0f} to {100 * ends[at, 1]:.0f}",
+        )
         for at in order
     ]
-    heads = ("class", "pictures", "before, %", "after, %")
+    heads = ("class", "pictures", "before, %", "after, %", "95 %")
     left, right = st.columns([1.1, 1], gap="medium")
     with left:
         section("By class, the most hurt first")
@@ -133,6 +141,22 @@ def show_data(ablated: Ablated) -> None:
     with right:
         section("What pictures are called now, and were before")
         _moves(table)
+    if len(present) <= SHOWN_CLASSES:
+        with st.expander("Confusions before and after"):
+            _confusions(table, present)
+
+
+def _confusions(table: AblationTable, present: NDArray[np.int64]) -> None:
+    """What pictures of each class are called, as one matrix before and one after."""
+    said = np.unique(np.concatenate([present, *table.predictions]))
+    names = [table.classes[at] for at in said]
+    for cell, variant, title in zip(st.columns(2, gap="medium"), (0, 1), ("Before", "After"), strict=True):
+        with cell:
+            section(title)
+            counts = table.confusion(variant)[np.ix_(present, said)]
+            rows: dict[str, object] = {"class": [table.classes[at] for at in present]}
+            st.dataframe(rows | {name: counts[:, at] for at, name in enumerate(names)}, hide_index=True)
+    st.caption("Rows: the class; columns: what the network says.")
 
 
 def _moves(table: AblationTable) -> None:

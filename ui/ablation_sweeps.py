@@ -140,6 +140,9 @@ def _rows(table: AblationTable) -> None:
 
 def _channels(ablated: Ablated, layer: LayerInfo) -> None:
     counts = _counts(layer.channels)
+    ends = ("most important first", "least important first")
+    end = st.segmented_control("Removed are the", ends, default=ends[0], key="ablation.end") or ends[0]
+    least = end == ends[1]
 
     def orders() -> Job[dict[str, np.ndarray]]:
         found = {}
@@ -153,7 +156,7 @@ def _channels(ablated: Ablated, layer: LayerInfo) -> None:
         return
     variants: dict[str, tuple[Change, ...]] = {}
     for ranking, order in ranked.items():
-        for name, changes in removal(order, counts, layer.name).items():
+        for name, changes in removal(order, counts, layer.name, least).items():
             variants[f"{TITLES[ranking]}: {name}"] = tuple(changes)
     table = table_of(ablated, "sweep", f"Channels of {layer.name} removed, {len(variants)} networks", variants)
     if table is None:
@@ -165,9 +168,9 @@ def _channels(ablated: Ablated, layer: LayerInfo) -> None:
             Line(TITLES[ranking], [0, *counts], [whole, *row], COLOURS[ranking])
             for ranking, row in zip(ranked, accuracy, strict=True)
         ],
-        f"channels of {layer.name} removed, most important first",
+        f"channels of {plain(layer.name)} removed, {end}",
         "accuracy",
-        f"sweep.channels.{layer.name}",
+        f"sweep.channels.{layer.name}.{least}",
         between=(0.0, 1.0),
     )
     st.caption(f"Accuracy: {compared(table)}. Removed channels answer 0 everywhere.")

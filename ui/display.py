@@ -186,7 +186,7 @@ def flat_map(
     """The map of a data set as a Plotly chart: in space, or for browsers without WebGL2. Arguments as of `point_map`.
 
     Args:
-        points: [n, 2] or [n, 3]; `ring` likewise.
+        points: [n, 2] or [n, 3]; `ring` likewise, NaN for none.
     """
     from plotly import graph_objects
 
@@ -202,9 +202,10 @@ def flat_map(
             text=[html.escape(captions[int(at)]) for at in own],
             hoverinfo="text",
         )
-    marker = {"symbol": "circle-open", "size": 18, "color": "#808080", "line": {"width": 3}}
-    where = {axis: ring[at : at + 1] for at, axis in enumerate("xyz" if deep else "xy")}
-    add(**where, mode="markers", name="your picture", marker=marker)
+    if np.isfinite(ring).all():
+        marker = {"symbol": "circle-open", "size": 18, "color": "#808080", "line": {"width": 3}}
+        where = {axis: ring[at : at + 1] for at, axis in enumerate("xyz" if deep else "xy")}
+        add(**where, mode="markers", name="your picture", marker=marker)
     if deep:
         hidden = {"visible": False}
         chart.update_layout(scene={"xaxis": hidden, "yaxis": hidden, "zaxis": hidden}, height=520, margin={"t": 0})

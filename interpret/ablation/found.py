@@ -113,6 +113,21 @@ class AblationTable:
         """Accuracy of each class: float32 [variants, classes]; NaN without pictures."""
         return self._by_class(self.right)
 
+    def class_interval(self, level: float = 0.95, seed: int = 0, rounds: int = 2000) -> Floats:
+        """Bootstrap interval of the accuracy of each class, over its pictures: float32 [variants, classes, 2].
+
+        Lower and upper end; NaN for classes without pictures.
+
+        Args, Raises, Source: as in `interval`.
+        """
+        found = np.full((len(self.names), len(self.classes), 2), np.nan, np.float32)
+        rng, draws = np.random.default_rng(seed), _checked(level, rounds)
+        for label in np.flatnonzero(self.counts):
+            count, shares = self.counts[label], self.right[:, self.targets == label].mean(1)
+            drawn = rng.binomial(count, shares[:, None], (len(self.names), draws))
+            found[:, label] = _ends(drawn / count, level)
+        return found
+
     @property
     def flips(self) -> Indices:
         """How many predictions are others than unchanged: int64 [variants]."""

@@ -9,9 +9,8 @@ import torch
 
 from interpret.errors import BadInput
 from interpret.jobs import Job
-from interpret.latent.projection import Points, Projection, ProjectionParams
+from interpret.latent.projection import Points, Projection, ProjectionParams, place_of_work
 from interpret.latent.umap.aligned import aligned_umap
-from interpret.runtime import choose_runtime
 
 
 def align(
@@ -55,9 +54,6 @@ def align(
             f"UMAP with {params.neighbors} neighbours needs more than {params.neighbors} pictures; "
             f"found {count}. Lower the neighbours."
         )
-    place_of_work = torch.device(device) if device is not None else choose_runtime().device
-    if place_of_work.type == "mps":  # it has no float64
-        place_of_work = torch.device("cpu")
     maps = yield from aligned_umap(
         [np.ascontiguousarray(table, np.float32) for table in vectors],
         params.neighbors,
@@ -65,7 +61,7 @@ def align(
         params.metric,
         params.seed,
         params.dimensions,
-        place_of_work,
+        place_of_work(device),
     )
     maps.flags.writeable = False
     return tuple(Projection(points, "umap", params) for points in maps)

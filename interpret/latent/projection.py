@@ -229,6 +229,12 @@ def best_engine(device: torch.device | str, count: int) -> str:
     return "umap"
 
 
+def place_of_work(device: torch.device | str | None) -> torch.device:
+    """The device asked for, or the best there is; never Apple's, which has no float64."""
+    wanted = torch.device(device) if device is not None else choose_runtime().device
+    return torch.device("cpu") if wanted.type == "mps" else wanted
+
+
 def project(
     vectors: Points,
     method: str = "umap",
@@ -260,10 +266,7 @@ def project(
     if labels is not None and len(labels) != len(vectors):
         raise BadInput(f"A map of {len(vectors)} pictures needs as many labels; found {len(labels)}.")
     params = params or ProjectionParams()
-    place_of_work = torch.device(device) if device is not None else choose_runtime().device
-    if place_of_work.type == "mps":  # it has no float64
-        place_of_work = torch.device("cpu")
-    question = Question(np.ascontiguousarray(vectors, np.float32), params, labels, place_of_work)
+    question = Question(np.ascontiguousarray(vectors, np.float32), params, labels, place_of_work(device))
     points = yield from known[method].function(question)
     points.flags.writeable = False
     return Projection(points, method, params)

@@ -7,6 +7,7 @@ import io
 import itertools
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,6 +92,26 @@ def test_it_is_a_loop_over_the_pictures(model: LoadedModel, labelled: bool) -> N
         assert not array.flags.writeable
     with pytest.raises(UnknownName, match='Variant "heads" is not in this table'):
         found.confusion("heads")
+
+
+def test_the_interval_of_a_class_is_that_of_its_pictures_alone(model: LoadedModel) -> None:
+    """By the table cut to the class: the same shares, so the same interval but for the draws; NaN without pictures."""
+    found = over(model, made(40, labels=tuple(index % 4 for index in range(40))), {"head": VARIANTS["head"]})
+    ends = found.class_interval(rounds=20_000)
+    assert ends.shape == (2, 5, 2) and np.isnan(ends[:, 4]).all()
+    for label in range(4):
+        rows = found.targets == label
+        cut = replace(
+            found,
+            predictions=found.predictions[:, rows],
+            probabilities=found.probabilities[:, rows],
+            targets=found.targets[rows],
+            pictures=found.pictures[rows],
+        )
+        np.testing.assert_allclose(ends[:, label], cut.interval(rounds=20_000), atol=0.1 + 1e-6)
+        assert (ends[:, label, 0] <= found.per_class[:, label]).all()
+        assert (ends[:, label, 1] >= found.per_class[:, label]).all()
+    assert (ends[:, :4, 1] > ends[:, :4, 0]).any()
 
 
 def test_a_network_whose_branches_cannot_be_copied_row_by_row() -> None:
