@@ -222,6 +222,18 @@ def settle(page: Any, *, seconds: float = 30.0) -> None:
     page.wait_for_selector(FINISHED, timeout=seconds * 1000)
 
 
+def turn_on(page: Any, label: str) -> None:
+    """Turn a switch on; a click is lost where the page runs again at that moment."""
+    switch = page.locator('[data-testid="stCheckbox"]').filter(has_text=label)
+    for _ in range(6):
+        settle(page)
+        if switch.locator("input").is_checked():
+            return
+        switch.get_by_text(label).click()
+        page.wait_for_timeout(1500)
+    raise AssertionError(f'"{label}" could not be turned on')
+
+
 def pick(page: Any, label: str, option: str) -> None:
     """Choose another option of a select box of the main part."""
     box = page.locator('[data-testid="stMain"] [data-testid="stSelectbox"]').filter(has_text=label)

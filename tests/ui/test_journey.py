@@ -158,13 +158,13 @@ def test_a_running_filter_job_is_cancelled_and_started_again(app: RunningApp, pa
 
 
 def test_a_job_goes_on_while_its_user_reads_another_page(app: RunningApp, page: Any) -> None:
-    open_app(page, f"{app.url}/filter-pictures?layer=layer1&picture=sample/cross")
+    open_app(page, f"{app.url}/filter-pictures?layer=layer1&picture=sample/cross&drawing=steps=200")
     page.get_by_alt_text("Growing").wait_for(timeout=WAIT)
     page.get_by_role("link", name="Heatmaps").first.click()
     page.get_by_text("score, raw values").wait_for(timeout=WAIT)
     page.locator('[data-testid="stSidebar"]').get_by_text("Filters of layer1", exact=False).wait_for(timeout=WAIT)
     page.get_by_role("link", name="Filters").first.click()
-    page.locator('img[alt^="Picture that excites channel"]').first.wait_for(timeout=2 * WAIT)
+    page.locator('img[alt^="Picture that excites channel"], img[alt="Growing"]').first.wait_for(timeout=2 * WAIT)
 
 
 def test_a_deep_link_shows_the_same_screen_again(app: RunningApp, browser: Any, page: Any) -> None:

@@ -18,7 +18,7 @@ from interpret.filters import FilterImages, FilterParams, filter_images
 from interpret.model import LoadedModel
 from interpret.units import collect_units
 from tests.families import FAMILIES, random_network
-from tests.ui.browser import RunningApp, chromium_page, open_app, running_app, settle
+from tests.ui.browser import RunningApp, chromium_page, open_app, running_app, settle, turn_on
 from tests.ui.test_journey import REPOSITORY, WAIT
 from ui.display import number
 from ui.trust import Natural, bar, natural_from, tile, verdict
@@ -208,7 +208,7 @@ def test_the_control_is_held_against_what_pictures_reach_in_it(app: RunningApp, 
     drawing = "method=maco,spectrum=data,steps=16,which=choose,channels=2"
     open_app(page, f"{app.url}/filter-pictures?layer=layer3&drawing={drawing}&channel=2")
     page.get_by_text(re.compile("The drawing reaches .*of 500 pictures")).wait_for(timeout=2 * WAIT)
-    page.get_by_text("Control: the same drawing on random weights").click()
+    turn_on(page, "Control: the same drawing on random weights")
     page.locator('figure:has-text("random weights"):has-text("best picture")').wait_for(timeout=2 * WAIT)
     model, params = load_model(CLEAN), FilterParams(method="maco", steps=16)
     twin = model.untrained([sample_picture(name) for name in sample_names()])
