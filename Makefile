@@ -1,9 +1,9 @@
 # make run    start the app on http://localhost:8501
-# make test   the whole test suite, two files at a time; make test ARGS=tests/test_model.py: one file
+# make test   the whole test suite on two processes, browser tests on one of them; make test ARGS=tests/test_model.py: one file
 # make check  formatting, lint and types
 PYTHON ?= python3
 PORT ?= 8501
-ARGS ?= -n 2 --dist loadfile
+ARGS ?= -n 2 --dist loadgroup
 BIN := .venv/bin
 
 # Waiting threads sleep instead of spinning (see app.py).
