@@ -36,6 +36,7 @@ DATA = REPOSITORY.parent / "shared" / "data"
 torch.set_num_threads(2)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run on several processes, a file stays on one, and so do all browser tests: two browsers and two
     servers at once would take each other's cores, and pages would be asked for before they are drawn."""
