@@ -1,9 +1,10 @@
 # make run    start the app on http://localhost:8501
-# make test   the whole test suite on two processes, browser tests on one of them; make test ARGS=tests/test_model.py: one file
+# make test   the whole test suite; ARGS=tests/test_model.py: one file; ARGS="-n 2 --dist loadfile": two files at a time,
+#             quicker, but two browsers at once may starve each other on two cores
 # make check  formatting, lint and types
 PYTHON ?= python3
 PORT ?= 8501
-ARGS ?= -n 2 --dist loadgroup
+ARGS ?=
 BIN := .venv/bin
 
 # Waiting threads sleep instead of spinning (see app.py).

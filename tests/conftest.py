@@ -36,16 +36,6 @@ DATA = REPOSITORY.parent / "shared" / "data"
 torch.set_num_threads(2)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run on several processes, a file stays on one, and so do all browser tests: two browsers and two
-    servers at once would take each other's cores, and pages would be asked for before they are drawn."""
-    for item in items:
-        path = item.path.relative_to(REPOSITORY / "tests")
-        group = "browser" if path.parts[0] == "ui" else path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 class TrapNetwork(nn.Module):
     """Every habit of real networks that has corrupted a recording, on 12 x 12 pictures and with five classes."""
 
