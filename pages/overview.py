@@ -6,7 +6,6 @@ import numpy as np
 import streamlit as st
 
 from interpret.filters import kept_filter_images
-from interpret.heatmaps import Heatmap, heatmap
 from interpret.jobs import complete
 from interpret.latent import embed, place, project
 from interpret.latent.embedding import embed_picture, first_count
@@ -19,7 +18,7 @@ from ui.filter_drawing import painted
 from ui.filter_settings import first_params
 from ui.library import chosen_model, data_of, picture_of
 from ui.opening import choose_architecture, choose_part, load_report, preparation, undecided
-from ui.results import maps_of, prediction_of
+from ui.results import heatmap_of, maps_of, prediction_of
 from ui.state import address, selection
 from ui.summary import layer_table, load_sentence
 
@@ -36,15 +35,7 @@ question(
 prediction = prediction_of(model, image)
 seen = model.preprocess.seen(image)
 top = prediction.top()
-
-
-def grad_cam_of(target: int) -> Heatmap:
-    """Under the key the heatmaps page uses, so that neither computes it again."""
-    key = ("heatmap", model.digest, image.digest, "grad-cam", model.default_layer.name, target)
-    return RESULTS.get_or_make(key, lambda: heatmap(model, image, target=target))
-
-
-warm = grad_cam_of(top[0])
+warm = heatmap_of(model, image, top[0])
 
 first, second, third, bars = st.columns([1, 1, 1, 1.7], gap="medium")
 with first:
@@ -113,7 +104,7 @@ with tiles[1]:
     st.page_link("pages/filters.py", label="Filters", query_params=address())
 with tiles[2]:
     second_best = top[1] if len(top) > 1 else top[0]
-    other = grad_cam_of(second_best)
+    other = heatmap_of(model, image, second_best)
     picture(
         overlay(seen, other.values, scale),
         f"Grad-CAM for the runner-up, {plain(model.labels[second_best])}, on the same scale as above",

@@ -7,27 +7,19 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from interpret.ablation import AblationTable, Change, ablate
-from interpret.heatmaps import Heatmap, heatmap
 from interpret.images import InputImage
 from interpret.model import LoadedModel
 from interpret.rendering import palette
 from ui.ablation_asking import Ablated
-from ui.cache import RESULTS
 from ui.components.map_view import Pane, Place, map_view
 from ui.controls import result_of
 from ui.display import download_tables, number, percent, plain, probability_bars
 from ui.figures import section
-from ui.results import prediction_of
+from ui.results import heatmap_of, prediction_of
 
 TOP = 5
 SHOWN_CLASSES = 20
 ALL = "all changes"
-
-
-def heatmap_of(model: LoadedModel, image: InputImage, target: int) -> Heatmap:
-    """Grad-CAM of a class at the default layer, kept."""
-    key = ("heatmap", model.digest, image.digest, "grad-cam", model.default_layer.name, target)
-    return RESULTS.get_or_make(key, lambda: heatmap(model, image, target=target))
 
 
 def bars(model: LoadedModel, image: InputImage, mark: int) -> None:

@@ -11,14 +11,15 @@ from interpret.comparison import Disagreements, compare_answers
 from interpret.datasets import PictureSource
 from interpret.images import InputImage
 from interpret.model import LoadedModel
-from interpret.rendering import palette, png, thumbnail
-from ui.ablation_effect import bars, heatmap_of
-from ui.cache import RESULTS, keep_upload
+from interpret.rendering import palette, thumbnail
+from ui.ablation_effect import bars
+from ui.cache import RESULTS
 from ui.components.map_view import Pane, Place, map_view
 from ui.controls import result_of
 from ui.display import download_tables, inline_image, number, percent, plain
 from ui.figures import figure, figures, section
-from ui.results import maps_of, prediction_of
+from ui.library import keep_picture
+from ui.results import heatmap_of, maps_of, prediction_of
 from ui.state import choose, selection
 
 SHOWN, LISTED = 10, 200
@@ -171,10 +172,7 @@ def _disagreements(found: Disagreements, source: PictureSource) -> None:
         inline_image(_small(found, source, at), "image/jpeg", found.names[at], 128)
         if st.button("Choose this picture", key="compare.choose", help="Then all pages show it."):
             image = source.read(int(found.pictures[at]))
-            data = png(image.pixels)
-            key = f"upload/{keep_upload(image.name.rpartition('/')[2], data)}"
-            RESULTS.put(("picture", key), InputImage.from_bytes(data, image.name))
-            choose(picture=key)
+            choose(picture=keep_picture(image, image.name))
             st.rerun()
     manifest = {"networks": list(found.networks), "data": source.title, "pictures": len(found)}
     download_tables("Download (.csv)", {"disagreements": (heads, rows)}, "disagreements", manifest, "compare.csv")

@@ -14,17 +14,16 @@ from interpret.evaluation import Evaluation, evaluate_job, report_archive, shape
 from interpret.evaluation.found import Target
 from interpret.heatmaps import HeatmapMethod
 from interpret.heatmaps.boxes import MAX_CHARACTERS, Box, boxes_of_file
-from interpret.images import InputImage
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
-from interpret.rendering import Scale, colour, overlay, png
+from interpret.rendering import Scale, colour, overlay
 from interpret.work import multiplications
 from ui.cache import RESULTS, UPLOADS, keep_upload
 from ui.controls import ask_for_folder, result_of
 from ui.display import download_tables, picture, plain, scale_bar, told
 from ui.figures import figure, figures, section
 from ui.heatmap_table import ORDERS, ordered, sentence, show_table
-from ui.library import SHAPES, data_of, data_stamp, data_title
+from ui.library import SHAPES, data_of, data_stamp, data_title, keep_picture
 from ui.state import choose, selection
 
 SIZES = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
@@ -189,9 +188,7 @@ def _one(
         )
     st.markdown(sentence(found, place))
     if st.button("Open this picture", key="heatmaps.all.open", help="Make it the chosen picture of all pages."):
-        data = png(image.pixels)
-        key = f"upload/{keep_upload(found.names[place].rpartition('/')[2], data)}"
-        RESULTS.put(("picture", key), InputImage.from_bytes(data, found.names[place]))
+        key = keep_picture(image, found.names[place])
         choose(picture=key, target=-1 if row["map_of"] == row["prediction"] else int(found.targets[place]))
         if leave is not None:
             leave()

@@ -14,10 +14,11 @@ from interpret.images import InputImage
 from interpret.latent import Embedding
 from interpret.latent.groups import true_classes
 from interpret.model import LoadedModel
-from interpret.rendering import Scale, overlay, png, thumbnail
-from ui.cache import RESULTS, keep_upload
+from interpret.rendering import Scale, overlay, thumbnail
+from ui.cache import RESULTS
 from ui.display import download_tables, inline_image, number, percent, plain
 from ui.figures import figure, figures
+from ui.library import keep_picture
 from ui.state import address, choose
 
 SHOWN, HEATMAPS = 12, 6
@@ -125,10 +126,7 @@ def card(embedded: Embedding, model: LoadedModel, source: PictureSource, index: 
         f"**{plain(embedded.names[index])}**: {plain(said_of(embedded, model, index))}, "
         f"{percent(float(embedded.confidences[index]))}"
     )
-    image = read(source, embedded, index)
-    data = png(image.pixels)
-    key = f"upload/{keep_upload(embedded.names[index].rpartition('/')[2], data)}"
-    RESULTS.put(("picture", key), InputImage.from_bytes(data, embedded.names[index]))
+    key = keep_picture(read(source, embedded, index), embedded.names[index])
     leads = address(picture=key, layer=embedded.layer.name)
     left, right = st.columns(2)
     left.page_link("pages/activations.py", label="Its activations", query_params=leads)

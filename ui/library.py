@@ -24,7 +24,8 @@ from interpret.labels import parse_labels
 from interpret.latent.index import MANIFEST, PLAN
 from interpret.loading import load_model
 from interpret.model import LoadedModel
-from ui.cache import MODELS, RESULTS, UPLOADS
+from interpret.rendering import png
+from ui.cache import MODELS, RESULTS, UPLOADS, keep_upload
 from ui.display import told
 from ui.state import selection
 
@@ -166,6 +167,19 @@ def picture_of(key: str) -> InputImage:
     if found is None:
         raise BadInput(_GONE if kind == "upload" else f'Picture "{key}" is not in the library.')
     return RESULTS.get_or_make(("picture", key), lambda: InputImage.from_bytes(found[1], found[0]))
+
+
+def keep_picture(image: InputImage, name: str) -> str:
+    """Keeps a picture of a data set as uploads are kept, so that it can be the chosen one: its key.
+
+    Args:
+        image: the picture.
+        name: what it is called from then on; untrusted text.
+    """
+    data = png(image.pixels)
+    key = f"upload/{keep_upload(name.rpartition('/')[2], data)}"
+    RESULTS.put(("picture", key), InputImage.from_bytes(data, name))
+    return key
 
 
 def data_title(key: str) -> str:

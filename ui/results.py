@@ -5,6 +5,7 @@ from __future__ import annotations
 from interpret.activations import ActivationMaps, ChannelStatistics, activations, channel_statistics
 from interpret.answers import Prediction
 from interpret.datasets import sample_names, sample_picture
+from interpret.heatmaps import Heatmap, heatmap
 from interpret.images import InputImage
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
@@ -32,3 +33,9 @@ def untrained_twin(model: LoadedModel) -> LoadedModel:
     """The same architecture before any training, its BatchNorms adjusted to the sample pictures."""
     samples = [sample_picture(name) for name in sample_names()]
     return MODELS.get_or_make(("untrained", model.digest), lambda: model.untrained(samples))
+
+
+def heatmap_of(model: LoadedModel, image: InputImage, target: int) -> Heatmap:
+    """Grad-CAM of a class at the default layer, kept."""
+    key = ("heatmap", model.digest, image.digest, "grad-cam", model.default_layer.name, target)
+    return RESULTS.get_or_make(key, lambda: heatmap(model, image, target=target))
