@@ -97,7 +97,7 @@ _shared_lock = threading.Lock()
 
 
 def choose_runtime(device: str = "auto") -> Runtime:
-    """The runtime of a device, one per device and process.
+    """The runtime of a device, one per device and process; for CUDA, cuDNN's TF32 is switched off in the process.
 
     Args:
         device: "auto" (CUDA, then Apple MPS, then CPU), "cpu", "cuda", "cuda:1" or "mps".
@@ -114,6 +114,8 @@ def choose_runtime(device: str = "auto") -> Runtime:
         raise Unavailable(f'Device "{device}" is not available on this machine. Available: {usable}.')
     with _shared_lock:
         if device not in _shared:
+            if kind == "cuda":  # torch's own setting rounds what convolutions are given to 10 bits
+                torch.backends.cudnn.allow_tf32 = False
             places = max(1, os.cpu_count() or 1) if kind == "cpu" else 2
             _shared[device] = Runtime(torch.device(device), _has_bfloat16(kind), threading.BoundedSemaphore(places))
         return _shared[device]

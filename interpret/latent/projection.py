@@ -113,7 +113,7 @@ class ProjectionMethod:
 def _pca(asked: Question) -> Job[Points]:
     """The directions of largest variance."""
     yield Progress(0, 1, "principal components")
-    return principal(asked.vectors, asked.params.dimensions)
+    return principal(asked.vectors, asked.params.dimensions, asked.device)
 
 
 def _umap(asked: Question) -> Job[Points]:

@@ -45,7 +45,7 @@ def umap(
     graph = fuzzy_graph(indices, distances, device)
     start = yield from spectral(graph, dimensions, generator)
     if start is None:
-        start = principal(vectors, dimensions)
+        start = principal(vectors, dimensions, device)
     a, b = curve(min_dist)
     placed = spread_out(start, generator)
     points = yield from lay_out(placed, graph, epochs_for(len(vectors)), a, b, generator)

@@ -54,7 +54,7 @@ def aligned_umap(
         graphs.append(fuzzy_graph(*found, device))
     start = yield from spectral(sum(graphs), dimensions, generator)
     if start is None:
-        start = _principal(vectors, dimensions)
+        start = _principal(vectors, dimensions, device)
     placed = spread_out(start, generator).repeat(layers, 1, 1)
     graph = _tied(graphs) if layers > 1 else graphs[0]
     a, b = curve(min_dist)
@@ -88,7 +88,7 @@ def _tied(graphs: Sequence[Any]) -> Any:
     return (whole + ties + ties.T).tocsr()
 
 
-def _principal(vectors: Sequence[Points], dimensions: int) -> Points:
+def _principal(vectors: Sequence[Points], dimensions: int, device: torch.device | str) -> Points:
     """Where the layers' principal coordinates, each layer's of the same weight, vary most: float32 [n, dimensions]."""
-    each = [principal(table, dimensions) for table in vectors]
+    each = [principal(table, dimensions, device) for table in vectors]
     return principal(np.concatenate([one / np.float32(np.linalg.norm(one) + 1e-12) for one in each], 1), dimensions)

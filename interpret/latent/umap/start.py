@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from interpret.jobs import Job, Progress
 
 Points = NDArray[np.float32]
+Product = Callable[[torch.Tensor], torch.Tensor]
 _DEGREE = 20
 _ROUNDS = 40
 _CLOSE_ENOUGH = 1e-3
 _SPARE = 5
 _SIDE = 10.0
 _NOISE = 1e-4
+_ROWS = 2**16
+"""Vectors at once in float64."""
 
 
-def principal(vectors: Points, dimensions: int) -> Points:
+def principal(vectors: Points, dimensions: int, device: torch.device | str = "cpu") -> Points:
     """Coordinates along the directions of largest variance: float32 [n, dimensions], each direction's sign fixed by its
     largest loading (as in scikit-learn); zero where the vectors have fewer directions.
 
     Args:
         vectors: float32 [n, d].
         dimensions: how many directions.
+        device: where to compute, in float64.
     """
-    centred = torch.from_numpy(np.array(vectors, np.float64))
-    centred = centred - centred.mean(0)
+    middle = torch.from_numpy(vectors.mean(0, dtype=np.float64)).to(device)
+
+    def centred(some: Points) -> torch.Tensor:
+        return torch.from_numpy(some.astype(np.float64)).to(device) - middle
+
+    rows = [vectors[at : at + _ROWS] for at in range(0, len(vectors), _ROWS)]
     if len(vectors) >= vectors.shape[1]:
-        axes = torch.linalg.eigh(centred.T @ centred)[1].T.flip(0)[:dimensions]
+        products = sum((part.T @ part for part in map(centred, rows)), torch.zeros((), device=device))
+        axes = torch.linalg.eigh(products)[1].T.flip(0)[:dimensions]
     else:  # the same directions from the smaller matrix of products
-        turn = torch.linalg.eigh(centred @ centred.T)[1].T.flip(0)[:dimensions]
-        axes = torch.nn.functional.normalize(turn @ centred)
+        table = centred(vectors)
+        turn = torch.linalg.eigh(table @ table.T)[1].T.flip(0)[:dimensions]
+        axes = torch.nn.functional.normalize(turn @ table)
     signs = axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
-    points: Points = (centred @ (axes * signs).T).float().numpy()
+    points: Points = torch.cat([(centred(part) @ (axes * signs).T).float().cpu() for part in rows]).numpy()
     return np.pad(points, ((0, 0), (0, dimensions - len(axes))))
 
 
@@ -65,37 +77,52 @@ def spectral(graph: Any, dimensions: int, generator: torch.Generator) -> Job[Poi
     count, block = graph.shape[0], dimensions + _SPARE
     if count <= 4 * block or csgraph.connected_components(graph, directed=False)[0] > 1:
         return None
+    device = generator.device
     strength = np.sqrt(np.asarray(graph.sum(1)).ravel())
     swing = (sparse.diags_array(1 / strength) @ graph @ sparse.diags_array(1 / strength)).tocsr().astype(np.float32)
-    still = (strength / np.linalg.norm(strength)).astype(np.float32)[:, None]
-    found = torch.randn(count, block, generator=generator, device=generator.device).cpu().numpy()
+    times = _times(swing, device)
+    still = torch.from_numpy((strength / np.linalg.norm(strength)).astype(np.float64)[:, None]).to(device)
+    found = torch.randn(count, block, generator=generator, device=device)
     cut = 0.0
     for _ in range(_ROUNDS):
         yield Progress(0, None, "finding where to start")
-        found = _filtered(swing, found, cut)
-        found, _ = np.linalg.qr(found - still @ (still.T @ found))
-        swung = swing @ found
-        values, turn = np.linalg.eigh(found.T @ swung)
-        values, turn = values[::-1], turn[:, ::-1]
-        found, swung = found @ turn, swung @ turn
-        wrong = np.linalg.norm(swung - found * values, axis=0)[:dimensions]
-        if (wrong < _CLOSE_ENOUGH * np.maximum(1 - values[:dimensions], _CLOSE_ENOUGH)).all():
-            points: Points = found[:, :dimensions]
+        # of tall matrices float32 leaves four digits
+        ways = _filtered(times, found, cut).double()
+        ways = torch.linalg.qr(ways - still @ (still.T @ ways)).Q
+        swung = times(ways.float()).double()
+        values, turn = torch.linalg.eigh(ways.T @ swung)
+        values, turn = values.flip(0), turn.flip(1)
+        found, swung = (ways @ turn).float(), swung @ turn
+        wrong = (swung - found * values).norm(dim=0)[:dimensions]
+        if bool((wrong < _CLOSE_ENOUGH * (1 - values[:dimensions]).clamp_min(_CLOSE_ENOUGH)).all()):
+            points: Points = found[:, :dimensions].cpu().numpy()
             return points
         cut = min(max(float(values[-1]), 0.0), 0.999)
     return None
 
 
-def _filtered(matrix: Any, vectors: Points, cut: float) -> Points:
+def _times(matrix: Any, device: torch.device) -> Product:
+    """A product with a CSR matrix [n, n], for tensors [n, b] on a device, each sum in the order of the columns.
+
+    (cuSPARSE, which torch's own sparse product calls, adds in whatever order its threads come.)
+    """
+    parts = (matrix.indices, matrix.indptr, matrix.data)
+    columns, starts, weights = (torch.from_numpy(part).to(device) for part in parts)
+    return lambda vectors: functional.embedding_bag(
+        columns, vectors, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
+    )
+
+
+def _filtered(times: Product, vectors: torch.Tensor, cut: float) -> torch.Tensor:
     """The Chebyshev polynomial of degree _DEGREE of a matrix, times vectors [n, b].
 
     It is at most 1 in size for eigenvalues in [-1, cut] and grows fast above; the answer is scaled.
     """
     centre, half = (cut - 1) / 2, (cut + 1) / 2
-    before, now = vectors, (matrix @ vectors - centre * vectors) / half
+    before, now = vectors, (times(vectors) - centre * vectors) / half
     for _ in range(_DEGREE - 1):
-        before, now = now, 2 / half * (matrix @ now - centre * now) - before
-    size = np.abs(now).max()
+        before, now = now, 2 / half * (times(now) - centre * now) - before
+    size = float(now.abs().max())
     return now / size if np.isfinite(size) and size > 0 else vectors
 
 
