@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks import ablation, filter_profile, filters, heatmaps, imagenet, latent, point_map, screens, tasks
 from benchmarks.timing import Row, machine
@@ -24,7 +25,9 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds, few pictures: does it run at all?")
-    parser.add_argument("--only", default="", help='tasks whose name begins so: "filters", "filters resnet50 layer1"')
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help='tasks whose names begin so: "filters resnet50", "latent"'
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/local-latest.json"))
     options = parser.parse_args()
     rounds, pictures = (2, 16) if options.quick else (15, 96)
@@ -46,10 +49,11 @@ def main() -> None:
         **point_map.tasks(options.quick),
         **ablation.tasks(options.quick),
     }
-    todo = [measure for name, measure in known.items() if name.startswith(options.only)]
+    todo = [known[name] for start in options.only for name in known if name.startswith(start)]
     if not todo:
-        parser.error(f"no task begins with {options.only!r}; there are: {', '.join(known)}")
-    about, rows = machine(), []
+        parser.error(f"no task begins with {options.only}; there are: {', '.join(known)}")
+    written: dict[str, Any] = {"measured": "", "machine": machine(), "rows": []}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     task = ""
     for measure in todo:
         for row in measure():
@@ -58,10 +62,9 @@ def main() -> None:
                 print(f"\n{task}")
             ratio = f"{row.ratio:6.2f} x" if row.ratio else ""
             print(f"  {row.way:<52} {row.value:10.2f} {row.unit:<11} {ratio}", flush=True)
-            rows.append(asdict(row))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    written = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "machine": about, "rows": rows}
-    options.out.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+            written["rows"].append(asdict(row))
+        written["measured"] = datetime.now(UTC).isoformat(timespec="seconds")
+        options.out.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     print(f"\nWritten to {options.out}")
 
 

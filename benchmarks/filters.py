@@ -22,7 +22,7 @@ from torch import nn
 
 from benchmarks.tasks import BUNDLED, network
 from benchmarks.timing import Row
-from interpret import FilterParams, LoadedModel, filter_images, load_model
+from interpret import FilterParams, LoadedModel, complete, filter_images, load_model
 from interpret.filters import class_images
 from interpret.filters.artist import REDIRECTED_STEPS
 from interpret.jobs import Job
@@ -241,6 +241,22 @@ def maco_pictures(rounds: int, side: int = 1280) -> Iterator[Row]:
     yield from _rows(task, _side_by_side(ways, rounds))
 
 
+def whole_layer(steps: int) -> Iterator[Row]:
+    """Every channel of ResNet-18's layer4 at once, from the network to finished pictures; for a graphics card."""
+    if not torch.cuda.is_available():
+        print("  all channels of a layer are drawn where there is a CUDA device")
+        return
+    loaded, _ = network("resnet18")
+    channels = loaded.layer("layer4").channels
+    complete(filter_images(loaded, "layer4", range(channels), FilterParams(steps=2)))
+    started = now()
+    complete(filter_images(loaded, "layer4", range(channels), FilterParams(steps=steps)))
+    task = f"resnet18 layer4, all {channels} channels, 224 px, {steps} steps"
+    yield Row(task, "Loupe", (now() - started) / 1000, "s", None, 1)
+    yield Row(task, "Loupe, per picture and step", (now() - started) / steps / channels, "ms", None, 1)
+    yield Row(task, "most memory of the device in use", torch.cuda.max_memory_allocated() / 2**20, "MiB", None, 1)
+
+
 def own_steps(rounds: int) -> Iterator[Row]:
     """Loupe alone on two small tasks, to compare versions by."""
     for loaded, layer in ((load_model(BUNDLED), "layer3"), (network("resnet18")[0], "layer2")):
@@ -252,6 +268,7 @@ def own_steps(rounds: int) -> Iterator[Row]:
 def tasks(rounds: int) -> dict[str, Callable[[], Iterator[Row]]]:
     """All of them by name, each measured when it is asked for."""
     found: dict[str, Callable[[], Iterator[Row]]] = {"filters own": partial(own_steps, rounds)}
+    found["filters layer"] = partial(whole_layer, 256 if rounds > 2 else 8)
     for key, layer in LAYERS:
         found[f"filters {key} {layer}"] = partial(channels, key, layer, rounds)
     found["filters maco"] = partial(maco_pictures, rounds)

@@ -7,6 +7,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +27,7 @@ Labels = NDArray[np.int64]
 FASHION = ROOT.parent / "shared" / "data" / "fashion-mnist"
 NEAR = 15
 SEEDS = (0, 1, 2)
+_PART = 50_000
 
 
 def tasks(quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
@@ -43,6 +45,7 @@ def tasks(quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "latent placing": lambda: placing(rows),
         "latent engines": lambda: engines((500,) if quick else (500, 5000, 30_000, 70_000)),
         "latent large": lambda: large(2000 if quick else 70_000),
+        "latent device": lambda: on_a_device((2000,) if quick else (70_000, 1_000_000)),
         "latent memory": lambda: memory(2000 if quick else 70_000),
     }
 
@@ -265,6 +268,59 @@ def large(count: int) -> Iterator[Row]:
         make()
         times[way] = [time.perf_counter() - started]
     yield from seconds(f"map of {count:,} x 512, from vectors to points", times)
+
+
+def on_a_device(counts: tuple[int, ...]) -> Iterator[Row]:
+    """Large maps on a graphics card from vectors to points, and where the time goes; warm."""
+    import torch
+
+    if not torch.cuda.is_available():
+        print("  maps of a million points are made where there is a CUDA device")
+        return
+    for count in counts:
+        vectors = large_crowd(count)
+        phases(vectors[:2000])
+        spent = phases(vectors)
+        task = f"map of {count:,} x 512 on a graphics card"
+        yield Row(task, "Loupe", sum(spent.values()), "s", None, 1)
+        for phase, took in spent.items():
+            yield Row(task, f"of that, {phase}", took, "s", None, 1)
+        yield Row(task, "most memory of the device in use", torch.cuda.max_memory_allocated() / 2**20, "MiB", None, 1)
+
+
+def large_crowd(count: int) -> Table:
+    """Points as those of `crowd`, drawn in float32, a part at a time: float32 [count, 512]."""
+    rng = np.random.default_rng(0)
+    first, second = rng.standard_normal((4, 64), np.float32) / 2, rng.standard_normal((64, 512), np.float32) / 8
+    centres = 1.5 * rng.standard_normal((10, 4), np.float32)
+
+    def part(seed: int, rows: int) -> Table:
+        own = np.random.default_rng((1, seed))
+        inner = own.standard_normal((rows, 4), np.float32) + centres[np.arange(rows) % 10]
+        found = np.maximum(np.tanh(inner @ first) @ second, 0)
+        found += np.float32(0.05) * own.standard_normal((rows, 512), np.float32)
+        return found
+
+    with ThreadPoolExecutor() as pool:
+        sizes = [min(_PART, count - at) for at in range(0, count, _PART)]
+        return np.concatenate(list(pool.map(part, range(len(sizes)), sizes)))
+
+
+def phases(vectors: Table) -> dict[str, float]:
+    """Seconds of each phase of a map, by the notes of its progress."""
+    import torch
+
+    spent: dict[str, float] = {}
+    job, note = project(vectors, params=ProjectionParams(neighbors=NEAR)), "making the vectors ready"
+    while True:
+        started = time.perf_counter()
+        try:
+            told = next(job).note
+        except StopIteration:
+            return spent | {note: spent.get(note, 0) + time.perf_counter() - started}
+        torch.cuda.synchronize()
+        spent[note] = spent.get(note, 0) + time.perf_counter() - started
+        note = told
 
 
 _MEMORY = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,8 +22,9 @@ from benchmarks.timing import Row, interleaved
 from interpret import InputImage, LoadedModel, complete, embed, load_model
 from interpret.batches import decoded_batches
 from interpret.datasets import PictureSource, open_source
+from interpret.decoding import small_jpeg
 from interpret.latent.embedder import Embedder, batches_of
-from interpret.rendering import thumbnail
+from interpret.latent.embedding import batch_of
 from interpret.runtime import choose_runtime
 from interpret.units import collect_units
 
@@ -82,11 +84,15 @@ def record_activations(rounds: int) -> list[Row]:
 
 
 def _jpegs(folder: Path, pictures: int) -> PictureSource:
-    """Smooth random pictures of 500 x 375 as JPEG files."""
+    """Smooth random pictures of 500 x 375 as JPEG files; beyond a thousand they come again."""
     generator = np.random.default_rng(0)
     for index in range(pictures):
+        file = folder / f"{index:05}.jpg"
+        if index >= 1000:
+            shutil.copy(folder / f"{index - 1000:05}.jpg", file)
+            continue
         small = Image.fromarray(generator.integers(0, 256, (24, 32, 3), np.uint8))
-        small.resize((500, 375), Image.Resampling.BICUBIC).save(folder / f"{index:04}.jpg", quality=90)
+        small.resize((500, 375), Image.Resampling.BICUBIC).save(file, quality=90)
     return open_source(folder)
 
 
@@ -117,16 +123,20 @@ class _Files(torch.utils.data.Dataset[torch.Tensor]):
 def embedding(pictures: int) -> list[Row]:
     """Pictures per second from JPEG files to vectors, and what decoding alone would allow.
 
-    Against a DataLoader of two workers (already started) before torchvision's extractor, in batches of 32. Loupe also
-    makes thumbnails, predictions and, each time anew, the copy of the network with its BatchNorms folded.
+    Against a DataLoader (already started) of two workers, for a graphics card of one for each core and 16 times as many
+    pictures, before torchvision's extractor, in batches of 32. Loupe also makes thumbnails, predictions and, each time
+    anew, the copy of the network with its BatchNorms folded and, for a graphics card, the processes that decode.
     """
     loaded, plain = network("resnet18")
     device = loaded.runtime.device
     extractor = create_feature_extractor(plain, ["avgpool"])
+    on_a_card, workers, rounds, embed_batch = device.type == "cuda", 2, 5, batch_of(loaded)
+    if on_a_card:
+        pictures, workers, rounds = 16 * pictures, min(16, os.cpu_count() or 2), 2
     with tempfile.TemporaryDirectory() as folder:
         source = _jpegs(Path(folder), pictures)
         files = _Files(sorted(Path(folder).glob("*.jpg")), loaded)
-        loader = torch.utils.data.DataLoader(files, 32, num_workers=2, persistent_workers=True)
+        loader = torch.utils.data.DataLoader(files, 32, num_workers=workers, persistent_workers=True)
         embedder = Embedder(loaded, source, ["layer4"], "mean", "float32")
 
         def loop() -> None:
@@ -141,27 +151,34 @@ def embedding(pictures: int) -> list[Row]:
         rows = interleaved(
             task,
             {
-                "DataLoader and torchvision's extractor, batch 32": loop,
+                f"DataLoader of {workers} workers and torchvision's extractor, batch 32": loop,
                 "Loupe": loupe,
                 **{
                     f"Loupe, in batches of {size}": lambda size=size: list(  # type: ignore[misc]
                         embedder.parts(batches_of(range(pictures), size))
                     )
-                    for size in (4, 16, 32)
+                    for size in (() if on_a_card else (4, 16, 32))
                 },
                 "decoding alone, DataLoader": lambda: list(loader),
                 "decoding alone, Loupe with thumbnails": lambda: list(
-                    decoded_batches(loaded, source, range(pictures), 8, lambda image: thumbnail(image.pixels))
+                    decoded_batches(loaded, source, range(pictures), embed_batch, small_jpeg)
                 ),
             },
-            5,
+            rounds,
             1,
         )
         spent = [_processor_seconds(way) / pictures * 1000 for way in (loop, loupe)]
     base = rows[0].value
     return [
         *(
-            Row(row.task, row.way, pictures / row.value * 1000, "pictures/s", base / row.value if number else None, 5)
+            Row(
+                row.task,
+                row.way,
+                pictures / row.value * 1000,
+                "pictures/s",
+                base / row.value if number else None,
+                rounds,
+            )
             for number, row in enumerate(rows)
         ),
         Row(task, "DataLoader and extractor, processor time a picture", spent[0], "ms", None, 1),

@@ -6,7 +6,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from interpret.answers import Tape
 from interpret.datasets.sources import PictureSource
-from interpret.errors import InterpretError
+from interpret.decoding import Decoded, Decoders, can_be_sent, prepared
 from interpret.images import InputImage
 from interpret.model import LoadedModel
 from interpret.tape import Edit
@@ -25,6 +27,10 @@ _WORK_OF_A_BATCH = 35 * 10**9
 """Multiplications a slow CPU does in about half a second."""
 _BATCHES_AHEAD = 3
 MAX_DECODERS = 8
+_WORTH_PROCESSES = 1000
+"""Pictures, from which on processes decode them for a graphics card."""
+_FILES_TOGETHER = 8
+"""Given to a process at once: fewer are more often handed over, more come in lumps."""
 
 T = TypeVar("T")
 
@@ -36,7 +42,8 @@ class DecodedBatch(Generic[T]):
     Attributes:
         size: how many were asked for, broken ones among them.
         pictures: places in the source of those that could be read, ascending.
-        inputs: float32 [len(pictures), channels, height, width], normalised, on the CPU; None where all are broken.
+        inputs: float32 [len(pictures), channels, height, width], normalised, on the network's
+            device; None where all are broken.
         beside: what else was made of each of them.
         skipped: (place in the source, reason) of the broken ones.
     """
@@ -77,27 +84,29 @@ def decoded_batches(
 def decoded(
     model: LoadedModel, source: PictureSource, chunks: Iterable[Sequence[int]], beside: Callable[[InputImage], T]
 ) -> Generator[DecodedBatch[T], None, None]:
-    """Chunks of a source as one batch each, decoded by threads, three batches ahead of the network.
+    """Chunks of a source as one batch each, decoded three batches ahead of the network.
 
-    Pillow lets other threads run while it decodes and resizes, so that threads do what processes would, and nothing has
-    to be copied between them. To be closed (`contextlib.closing`), so that the threads end with the work they are for.
+    By threads: Pillow lets others run while it decodes and resizes, and nothing has to be copied between them. But they
+    take turns in Python, so that many cores do not decode faster than four: for a graphics card, many pictures that are
+    files are decoded by processes, as soon as those stand. To be closed (`contextlib.closing`), so that the threads end
+    with the work they are for.
 
     Args:
         model: says how pictures become input.
         source: the pictures.
         chunks: which of them go together.
-        beside: makes something else of every picture, in the same threads.
+        beside: makes something else of every picture, in the same thread or process.
     """
+    decoders = Decoders(model.preprocess, beside) if _feeds_a_card(model, source, beside) else None
+    together = 1 if decoders is None else _FILES_TOGETHER
 
-    def decode(index: int) -> tuple[NDArray[np.uint8], T] | str:
-        try:
-            image = source.read(index)
-            return model.preprocess.seen(image), beside(image)
-        except InterpretError as error:
-            return str(error)
+    def decode(indices: Sequence[int]) -> list[Decoded[T]]:
+        if decoders is not None:
+            return decoders.decode(source, indices)
+        return [prepared(partial(source.read, index), model.preprocess, beside) for index in indices]
 
-    def gathered(chunk: Sequence[int], futures: list[Future[tuple[NDArray[np.uint8], T] | str]]) -> DecodedBatch[T]:
-        made = list(zip(chunk, [future.result() for future in futures], strict=True))
+    def gathered(chunk: Sequence[int], futures: list[Future[list[Decoded[T]]]]) -> DecodedBatch[T]:
+        made = list(zip(chunk, [one for future in futures for one in future.result()], strict=True))
         good = [(index, item) for index, item in made if not isinstance(item, str)]
         return DecodedBatch(
             size=len(chunk),
@@ -107,11 +116,13 @@ def decoded(
             skipped=tuple((index, item) for index, item in made if isinstance(item, str)),
         )
 
-    with ThreadPoolExecutor(max_workers=max(2, min(MAX_DECODERS, os.cpu_count() or 2))) as pool:
-        waiting: deque[tuple[Sequence[int], list[Future[tuple[NDArray[np.uint8], T] | str]]]] = deque()
+    threads = max(2, min(MAX_DECODERS, os.cpu_count() or 2)) if decoders is None else decoders.count
+    with closing(decoders) if decoders else nullcontext(), ThreadPoolExecutor(threads) as pool:
+        waiting: deque[tuple[Sequence[int], list[Future[list[Decoded[T]]]]]] = deque()
         try:
             for chunk in chunks:
-                waiting.append((chunk, [pool.submit(decode, index) for index in chunk]))
+                parts = [chunk[at : at + together] for at in range(0, len(chunk), together)]
+                waiting.append((chunk, [pool.submit(decode, part) for part in parts]))
                 if len(waiting) > _BATCHES_AHEAD:
                     yield gathered(*waiting.popleft())
             while waiting:
@@ -120,9 +131,17 @@ def decoded(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _feeds_a_card(model: LoadedModel, source: PictureSource, beside: Callable[[InputImage], T]) -> bool:
+    """Whether a network waits for pictures that processes would bring sooner."""
+    many = len(source) >= _WORTH_PROCESSES and (os.cpu_count() or 1) > MAX_DECODERS // 2
+    there = model.runtime.device.type != "cpu" and source.encoded is not None
+    return many and there and can_be_sent(model.preprocess, beside)
+
+
 def _inputs(model: LoadedModel, seen: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
     """Pictures as the network sees them [height, width, 3] to input, all at once and in the network's own layout."""
-    pixels = torch.from_numpy(np.stack(seen)).permute(0, 3, 1, 2)  # channels last, which the network wants
+    pixels = torch.from_numpy(np.stack(seen)).to(model.runtime.device)  # as bytes, a quarter of what input takes
+    pixels = pixels.permute(0, 3, 1, 2)  # channels last, which the network wants
     return model.preprocess.normalise(pixels.float().div_(255))
 
 

@@ -8,15 +8,17 @@ import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from interpret.errors import BadInput, unknown
 from interpret.limits import Limits, limits
+
+if TYPE_CHECKING:  # processes that decode pictures do without torch
+    import torch
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
@@ -98,16 +100,7 @@ class InputImage:
         Raises:
             BadInput: the file cannot be read or is no usable picture.
         """
-        path = Path(path)
-        try:
-            if path.stat().st_size >= MAX_BYTES:
-                raise BadInput(
-                    f'"{path.name}" has {path.stat().st_size / 2**20:.0f} MiB; pictures must be under 64 MiB.'
-                )
-            data = path.read_bytes()
-        except OSError as error:
-            raise BadInput(f'Picture "{path}" could not be read: {error.strerror or error}.') from None
-        return InputImage.from_bytes(data, path.name)
+        return InputImage.from_bytes(*picture_file(Path(path)))
 
     @staticmethod
     def from_array(pixels: NDArray[np.uint8], name: str) -> InputImage:
@@ -118,6 +111,20 @@ class InputImage:
         fixed.flags.writeable = False
         digest = hashlib.sha256(repr(fixed.shape).encode() + fixed.tobytes()).hexdigest()
         return InputImage(name, digest, fixed)
+
+
+def picture_file(path: Path) -> tuple[bytes, str]:
+    """The bytes and the name of a file that may hold a picture.
+
+    Raises:
+        BadInput: the file cannot be read, or is too large for a picture.
+    """
+    try:
+        if path.stat().st_size >= MAX_BYTES:
+            raise BadInput(f'"{path.name}" has {path.stat().st_size / 2**20:.0f} MiB; pictures must be under 64 MiB.')
+        return path.read_bytes(), path.name
+    except OSError as error:
+        raise BadInput(f'Picture "{path}" could not be read: {error.strerror or error}.') from None
 
 
 def _upright_srgb(picture: Image.Image) -> Image.Image:
@@ -246,6 +253,8 @@ class Preprocess:
 
     def to_batch(self, image: InputImage) -> torch.Tensor:
         """The network's input: float32 [1, channels, height, width], normalised, on the CPU."""
+        import torch
+
         return self.normalise(torch.from_numpy(self.seen(image).copy()).permute(2, 0, 1)[None].float() / 255)
 
     def normalise(self, pictures: torch.Tensor) -> torch.Tensor:

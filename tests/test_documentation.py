@@ -338,6 +338,39 @@ def test_the_figures_on_filters_are_those_of_the_recorded_runs() -> None:
     assert f"({taken[0]} and {taken[1]} of {len(quality['classes']['classes'])})" in said
 
 
+def test_the_figures_of_a_graphics_card_are_those_of_the_recorded_run() -> None:
+    recorded = json.loads((ROOT / "benchmarks/results/h200.json").read_text(encoding="utf-8"))
+    said = " ".join(README.split("On an NVIDIA H200")[1].split("## Where")[0].split())
+    assert recorded["machine"]["device"] == "NVIDIA H200" and f"beside {recorded['machine']['cores']} cores" in said
+
+    def value(task: str, way: str) -> float:
+        here = {row["way"]: row["value"] for row in recorded["rows"] if task in row["task"]}
+        (found,) = [here[way]] if way in here else [value for name, value in here.items() if name.startswith(way)]
+        return float(found)
+
+    def times(task: str, way: str, other: str) -> float:
+        return value(task, way) / value(task, other)
+
+    seventy, million = (value(f"map of {count} x 512", "Loupe") for count in ("70,000", "1,000,000"))
+    latent = " ".join((ROOT / "docs/latent.md").read_text(encoding="utf-8").split())
+    assert f"in 256 steps in {value('all 512 channels', 'Loupe'):.1f} s" in said
+    assert f"70,000 x 512 takes {seventy:.1f} s and one of 1,000,000 x 512 takes {million:.0f} s" in said
+    neighbours = value("map of 1,000,000", "of that, finding neighbours")
+    assert (
+        f"70,000 x 512 take {seventy:.1f} s and 1,000,000 x 512 take {million:.0f} s, {neighbours:.0f} s of" in latent
+    )
+    way, loop = "Loupe", "DataLoader of 16 workers"
+    assert f"{value('embedding', way):,.0f} JPEGs a second" in said
+    assert f"reaches {value('embedding', loop):,.0f} and" in said
+    assert f"decoding alone {value('embedding', 'decoding alone, DataLoader'):,.0f};" in said
+    each = "each of 512 channels"
+    assert f"at 0 once in {value(each, 'Loupe'):.3f} s" in said
+    assert f"32 pictures in {value(each, 'full passes with a hook, 32'):.2f} s" in said
+    assert f"Score-CAM takes {times('Score-CAM', 'Loupe', 'torch-cam'):.2f} times" in said
+    assert f"Grad-CAM {times(', Grad-CAM, one', 'Loupe', 'Captum'):.2f} times" in said
+    assert f"{times('blocks bypassed', 'Loupe', 'full passes with hooks, 32'):.1f} times as long as full passes" in said
+
+
 def test_the_figures_on_ablation_are_those_of_the_recorded_runs() -> None:
     text = (ROOT / "docs/ablation.md").read_text(encoding="utf-8")
     said = " ".join(text.split())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from interpret.batches import DecodedBatch, batch_size, decoded_batches
 from interpret.datasets.sources import PictureSource
+from interpret.decoding import nothing
 from interpret.errors import BadInput
 from interpret.jobs import Job, Progress
 from interpret.model import LoadedModel
@@ -94,5 +95,5 @@ def carriers(
 @contextmanager
 def _batches(model: LoadedModel, source: PictureSource) -> Iterator[Iterator[DecodedBatch[None]]]:
     size = batch_size(model, multiplications(model))
-    with closing(decoded_batches(model, source, range(len(source)), size, lambda _: None)) as batches:
+    with closing(decoded_batches(model, source, range(len(source)), size, nothing)) as batches:
         yield batches

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from interpret.batches import batch_size, decoded_batches, observed
 from interpret.datasets.sources import PictureSource
+from interpret.decoding import nothing
 from interpret.errors import BadInput
 from interpret.jobs import Job, Progress
 from interpret.model import LoadedModel
@@ -55,7 +56,7 @@ def usual(model: LoadedModel, source: PictureSource, layers: Collection[str]) ->
     sums = {name: np.zeros((2, info.channels)) for name, info in infos.items()}
     counts, done, total, reason = dict.fromkeys(infos, 0), 0, len(source), ""
     with closing(
-        decoded_batches(model, source, range(total), batch_size(model, multiplications(model)), lambda _: None)
+        decoded_batches(model, source, range(total), batch_size(model, multiplications(model)), nothing)
     ) as batches:
         for batch in batches:
             reason = reason or next((why for _, why in batch.skipped), "")

@@ -16,6 +16,7 @@ from interpret.ablation.parts import learned
 from interpret.ablation.table import known_classes
 from interpret.batches import batch_size, decoded_batches
 from interpret.datasets.sources import PictureSource
+from interpret.decoding import nothing
 from interpret.errors import BadInput, unknown
 from interpret.images import InputImage
 from interpret.jobs import Job, Progress
@@ -131,7 +132,7 @@ def _by_class(
     indices = [at for at, label in enumerate(known) if label >= 0 or not labelled]
     sums, counts = np.zeros((len(model.labels), info.channels)), np.zeros(len(model.labels), np.int64)
     size, done = min(8, batch_size(model, (_WAY_BACK if gradient else 1) * multiplications(model))), 0
-    with closing(decoded_batches(model, source, indices, size, lambda _: None)) as batches:
+    with closing(decoded_batches(model, source, indices, size, nothing)) as batches:
         for batch in batches:
             if batch.inputs is not None:
                 run = model.trace if gradient else model.observe

@@ -16,6 +16,7 @@ from interpret.ablation.kinds import Change
 from interpret.ablation.statistics import Usual
 from interpret.batches import batch_size, decoded_batches, observed
 from interpret.datasets.sources import PictureSource
+from interpret.decoding import nothing
 from interpret.errors import BadInput
 from interpret.images import InputImage
 from interpret.jobs import Job, Progress
@@ -145,7 +146,7 @@ def _read(
     """One reading of the pictures for some variants, (row of the table, edits), that share a network."""
     size, steps = _steps(model, variants)
     done = 0
-    with closing(decoded_batches(model, reading.source, reading.indices, size, lambda _: None)) as batches:
+    with closing(decoded_batches(model, reading.source, reading.indices, size, nothing)) as batches:
         for batch in batches:
             reading.skipped |= {reading.source.names[index]: reason for index, reason in batch.skipped}
             for number, step in enumerate(steps if batch.inputs is not None else ()):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from interpret.datasets.picture_source import MAX_PICTURES, Column, PictureSource, numbered
+from interpret.datasets.picture_source import MAX_PICTURES, Column, PictureSource, numbered, of_files
 from interpret.errors import BadInput
-from interpret.images import InputImage
+from interpret.images import picture_file
 
 LISTS = (".csv", ".tsv", ".parquet")
 MAX_LIST_BYTES = 512 * 2**20
@@ -50,13 +50,13 @@ def listed(path: Path) -> PictureSource:
     files = [path.parent / name for name in names]
     digest = hashlib.sha256(repr([(*row, *_stamp(file)) for row, file in zip(rows, files, strict=True)]).encode())
 
-    def read(index: int) -> InputImage:
+    def encoded(index: int) -> tuple[bytes, str]:
         if not files[index].is_file():  # nothing that never ends, as a device does
             raise BadInput(f'Picture "{names[index]}" in "{path.name}" is no file.')
-        return InputImage.from_path(files[index])
+        return picture_file(files[index])
 
     columns = {name: _typed([beside[at] for _, _, beside in rows]) for at, name in enumerate(others)}
-    return PictureSource(path.name, digest.hexdigest(), names, labels, classes, read, columns)
+    return of_files(path.name, digest.hexdigest(), names, labels, classes, encoded, columns)
 
 
 def _typed(texts: list[str]) -> Column:

@@ -29,6 +29,8 @@ class PictureSource:
         classes: names of the classes; empty where there are none.
         read: the picture of an index; raises BadInput where it is broken.
         columns: what else is known of the pictures, by name; untrusted text.
+        encoded: bytes and name of the picture file of an index, where pictures are files: `InputImage.from_bytes` makes
+            of them what `read` does; raises BadInput where there are none.
     """
 
     title: str
@@ -38,6 +40,7 @@ class PictureSource:
     classes: tuple[str, ...]
     read: Callable[[int], InputImage]
     columns: Mapping[str, Column] = field(default_factory=dict)
+    encoded: Callable[[int], tuple[bytes, str]] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -47,6 +50,7 @@ class PictureSource:
         if count >= len(self):
             return self
         kept = [index * len(self) // count for index in range(count)]
+        encoded = self.encoded
         return PictureSource(
             self.title,
             f"{self.digest}-{count}",
@@ -55,6 +59,7 @@ class PictureSource:
             self.classes,
             lambda index: self.read(kept[index]),
             self.columns_of(kept),
+            None if encoded is None else lambda index: encoded(kept[index]),
         )
 
     def columns_of(self, kept: Sequence[int]) -> dict[str, Column]:
@@ -63,6 +68,21 @@ class PictureSource:
             name: column[list(kept)] if isinstance(column, np.ndarray) else tuple(column[index] for index in kept)
             for name, column in self.columns.items()
         }
+
+
+def of_files(
+    title: str,
+    digest: str,
+    names: tuple[str, ...],
+    labels: tuple[int, ...],
+    classes: tuple[str, ...],
+    encoded: Callable[[int], tuple[bytes, str]],
+    columns: Mapping[str, Column] | None = None,
+) -> PictureSource:
+    """A source whose pictures are files; see `PictureSource`."""
+    return PictureSource(
+        title, digest, names, labels, classes, lambda at: InputImage.from_bytes(*encoded(at)), columns or {}, encoded
+    )
 
 
 def numbered(names: Sequence[str], order: Callable[[str], Any] = str) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from interpret.datasets.arrays import digits, idx, torchvision_source
 from interpret.datasets.lists import LISTS, listed
-from interpret.datasets.picture_source import MAX_PICTURES, PictureSource, numbered
+from interpret.datasets.picture_source import MAX_PICTURES, PictureSource, numbered, of_files
 from interpret.datasets.shapes import CLASSES, TagRule, draw
 from interpret.errors import BadInput
-from interpret.images import MAX_BYTES, SUFFIXES, InputImage
+from interpret.images import MAX_BYTES, SUFFIXES, InputImage, picture_file
 
 __all__ = ["MAX_ARCHIVE_BYTES", "MAX_PICTURES", "PictureSource", "open_archive", "open_source", "shapes_source"]
 
@@ -97,9 +97,7 @@ def _folder(path: Path) -> PictureSource:
     sizes = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     labels, classes = _labelled(names)
     digest = hashlib.sha256(repr(list(zip(names, sizes, strict=True))).encode()).hexdigest()
-    return PictureSource(
-        path.name, digest, tuple(names), labels, classes, lambda index: InputImage.from_path(files[index])
-    )
+    return of_files(path.name, digest, tuple(names), labels, classes, lambda index: picture_file(files[index]))
 
 
 def open_archive(archive_file: Path | bytes, title: str) -> PictureSource:
@@ -130,15 +128,14 @@ def open_archive(archive_file: Path | bytes, title: str) -> PictureSource:
     labels, classes = _labelled(names)
     digest = hashlib.sha256(repr([(i.filename, i.file_size, i.CRC) for i in members]).encode()).hexdigest()
 
-    def read(index: int) -> InputImage:
+    def encoded(index: int) -> tuple[bytes, str]:
         info = members[index]
         if info.file_size >= MAX_BYTES:
             raise BadInput(f'"{info.filename}" has {info.file_size / 2**20:.0f} MiB; pictures must be under 64 MiB.')
         try:
             with archive.open(info) as member:
-                data = member.read(MAX_BYTES)
+                return member.read(MAX_BYTES), info.filename
         except Exception as error:  # zipfile raises many kinds on broken members
             raise BadInput(f'"{info.filename}" in "{title}" is damaged and could not be unpacked.') from error
-        return InputImage.from_bytes(data, info.filename)
 
-    return PictureSource(title, digest, tuple(names), labels, classes, read)
+    return of_files(title, digest, tuple(names), labels, classes, encoded)

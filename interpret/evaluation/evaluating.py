@@ -108,7 +108,7 @@ def evaluate_job(
         return _Beside(image.digest, model.preprocess.seen(image), own)
 
     # Under its name in the source a picture finds its boxes; the name it has of its own may lack the folder.
-    named = replace(source, read=lambda index: replace(source.read(index), name=source.names[index]))
+    named = replace(source, read=lambda index: replace(source.read(index), name=source.names[index]), encoded=None)
     size = 1 if how.slow else batch_size(model, _WAY_BACK * multiplications(model))
     table: dict[str, list[Any]] = defaultdict(list)
     skipped: list[tuple[str, str]] = []
@@ -124,7 +124,7 @@ def evaluate_job(
             if batch.inputs is not None:
                 labels = [matched[label] if (label := source.labels[at]) >= 0 else -1 for at in batch.pictures]
                 wanted = torch.tensor(labels) if target == "labelled" else None
-                job = _batch(how, asked, batch.inputs, wanted, batch.beside, steps, table)
+                job = _batch(how, asked, batch.inputs.cpu(), wanted, batch.beside, steps, table)
                 while True:
                     try:
                         progress = next(job)

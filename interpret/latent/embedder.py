@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from interpret.batches import DecodedBatch, decoded, observed
 from interpret.datasets.sources import PictureSource
+from interpret.decoding import small_jpeg
 from interpret.errors import BadInput, unknown
-from interpret.images import InputImage
 from interpret.labels import matched_classes
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
-from interpret.rendering import thumbnail
 
 Pool = Literal["mean", "max", "flatten"]
 Precision = Literal["float32", "float16"]
@@ -105,7 +104,7 @@ class Embedder:
     def parts(self, chunks: Iterable[Sequence[int]]) -> Generator[Answered, None, None]:
         """What each chunk of pictures answered, in order; to be closed. The network works on a folded copy."""
         model = self.model.folded([info.name for info in self.layers])
-        with closing(decoded(model, self.source, chunks, _thumbnail)) as batches:
+        with closing(decoded(model, self.source, chunks, small_jpeg)) as batches:
             for batch in batches:
                 yield self._answered(model, batch)
 
@@ -172,10 +171,6 @@ def pooled(info: LayerInfo, output: torch.Tensor, pool: Pool) -> torch.Tensor:
     if pool == "flatten":
         return maps.flatten(1)
     return maps.mean((2, 3)) if pool == "mean" else maps.amax((2, 3))
-
-
-def _thumbnail(image: InputImage) -> bytes:
-    return thumbnail(image.pixels)
 
 
 def _told(scores: torch.Tensor, true: torch.Tensor) -> torch.Tensor:

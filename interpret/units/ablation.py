@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from interpret.answers import Prediction
 from interpret.batches import batch_size, decoded_batches, observed
 from interpret.datasets.sources import PictureSource
+from interpret.decoding import nothing
 from interpret.errors import BadInput
 from interpret.images import InputImage
 from interpret.jobs import Job, Progress
@@ -173,7 +174,7 @@ def ablate_over(
     skipped: list[tuple[str, str]] = []
     done, total = 0, len(source)
     with closing(
-        decoded_batches(model, source, range(total), batch_size(model, multiplications(model)), lambda _: None)
+        decoded_batches(model, source, range(total), batch_size(model, multiplications(model)), nothing)
     ) as batches:
         for batch in batches:
             skipped += [(source.names[index], reason) for index, reason in batch.skipped]

@@ -10,6 +10,7 @@ from pathlib import Path
 from interpret import store
 from interpret.batches import batch_size, decoded_batches, observed
 from interpret.datasets.sources import PictureSource
+from interpret.decoding import nothing
 from interpret.errors import BadInput
 from interpret.jobs import Job, Progress
 from interpret.layers import LayerInfo
@@ -90,7 +91,7 @@ def _pass(model: LoadedModel, source: PictureSource, infos: Sequence[LayerInfo],
     running = _restored(model, source, infos, top, partial) or Running.fresh(model, source, infos, top)
     ahead, saved = range(running.position, len(source)), time.monotonic()
     size = batch_size(model, multiplications(model))
-    with closing(decoded_batches(model, source, ahead, size, lambda _: None)) as batches:
+    with closing(decoded_batches(model, source, ahead, size, nothing)) as batches:
         for batch in batches:
             if batch.inputs is not None:
                 start = 0

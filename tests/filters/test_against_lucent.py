@@ -11,7 +11,8 @@ import pytest
 import torch
 import torchvision
 from lucent.optvis import objectives as lucents
-from lucent.optvis import render
+from lucent.optvis import render, transform
+from lucent.optvis.param import spatial
 from lucent.optvis.param.color import to_valid_rgb
 from lucent.optvis.param.spatial import fft_image
 
@@ -24,6 +25,14 @@ from tests.conftest import look_into
 
 SIDE = 64
 CHANNELS = (3, 11, 20)
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lucent takes a graphics card wherever there is one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for module in (spatial, transform):
+        monkeypatch.setattr(module, "device", torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
