@@ -1,10 +1,9 @@
 # make run    start the app on http://localhost:8501
-# make test   the whole test suite; ARGS=tests/test_model.py: one file; ARGS="-n 2 --dist loadfile": two files at a time,
-#             quicker, but two browsers at once may starve each other on two cores
+# make test   the whole test suite on two processes, one of them with the browser; ARGS=tests/test_model.py: one file
 # make check  formatting, lint and types
 PYTHON ?= python3
 PORT ?= 8501
-ARGS ?=
+ARGS ?= -n 2
 BIN := .venv/bin
 
 # Waiting threads sleep instead of spinning (see app.py).

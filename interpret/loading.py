@@ -22,7 +22,8 @@ from interpret.checkpoints import Checkpoint, read_checkpoint
 from interpret.errors import BadCheckpoint, BadInput
 from interpret.images import Preprocess
 from interpret.labels import labels_for, read_labels
-from interpret.model import LoadedModel, LoadReport, Looked, digest_of, look_through
+from interpret.looking import Looked, look_through
+from interpret.model import LoadedModel, LoadReport, digest_of
 from interpret.runtime import Runtime, choose_runtime
 from interpret.tape import install
 

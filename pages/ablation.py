@@ -27,9 +27,8 @@ question(
 changes = changes_of(model)
 layer = pick_layer(model, lambda layer: True, "", {one.layer: one.title for one in changes})
 ask(model, layer, changes)
-donor = donor_of(changes, image)
-
 source, of_data = ask_data(model, "ablation")
+donor = donor_of(changes, image, source)
 usual = usual_of(model, source, of_data, changes)
 
 if usual is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui.compare_answers import show_activations, show_answers, show_picture, title_of
-from ui.compare_layers import show_course, show_similarity, show_weights
-from ui.display import plain, question
+from ui.compare_answers import show_activations, show_answers, show_picture
+from ui.compare_epochs import show_course
+from ui.compare_layers import show_similarity, show_weights
+from ui.display import question
 from ui.library import chosen_model, picture_of
 from ui.second import ask_data, pick_second
 from ui.state import address, selection
@@ -28,20 +29,14 @@ if other is not None:
         show_activations(model, other, image)
     source, of_data = ask_data(model, "compare")
     st.markdown("##### What they say")
-    show_answers(model, other, source, of_data)
+    said = show_answers(model, other, source, of_data)
     st.markdown("##### How alike their layers are")
-    show_similarity(model, other, source, of_data)
-    if model.architecture.key == other.architecture.key:
-        st.markdown("##### How far the weights moved")
-        show_weights(model, other)
-    else:
-        st.caption(
-            f"{plain(title_of(model))} is {plain(model.architecture.title)}, {plain(title_of(other))} "
-            f"{plain(other.architecture.title)}: their weights cannot be compared one by one."
-        )
+    told = show_similarity(model, other, source, of_data)
+    st.markdown("##### How far the weights moved")
+    show_weights(model, other)
     with st.container(horizontal=True):
         st.page_link("pages/filters.py", label="Filters side by side", query_params=address(view="across"))
         st.page_link("pages/latent_space.py", label="Both on one map", query_params=address(maps="versus"))
         st.page_link("pages/heatmaps.py", label="More heatmaps", query_params=address(axis="checkpoints"))
-    with st.expander("A whole training, checkpoint by checkpoint"):
-        show_course(source, of_data)
+    # All networks of a folder are not to hold up the two that are looked at.
+    show_course(source, of_data, begin=said and told)

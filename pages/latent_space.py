@@ -130,7 +130,10 @@ def show(views: Sequence[Data]) -> None:
     address = f"{model.digest[:24]}-{abs(hash(key)):x}"
     THUMBNAILS.put(address, views[begin].embedded.thumbnails)
     name = f"map.{address}.{maps[0].method}"
-    at = st.session_state.get(f"{name}.at", 0 if len(shown) == 1 else begin)
+    start = 0 if len(shown) == 1 else begin
+    asked_at, at = st.session_state.get(f"{name}.at", (start, start))
+    if asked_at != start:  # another layer was chosen
+        at = start
     looked, projection = shown[at], maps[at]
     of_layers = {(*of_data, *name): view for name, view in zip(of_views, views, strict=True)}
     of_layer = (*of_data, looked.model.digest, looked.embedded.layer.name)
@@ -157,12 +160,12 @@ def show(views: Sequence[Data]) -> None:
                 ring=rings,
                 ring_label=image.name,
                 frames=[view.title for view in shown] if len(maps) > 1 else None,
-                frame=at,
+                frame=start,
                 height=420,
                 label=f"Map of {len(looked.embedded.names)} pictures",
             )
         if picked.frame != at:
-            st.session_state[f"{name}.at"] = picked.frame
+            st.session_state[f"{name}.at"] = (start, picked.frame)
             st.rerun()
         if picked.unsupported:
             st.plotly_chart(

@@ -27,13 +27,27 @@ import interpret.tape
 from interpret.architectures import Architecture, architecture
 from interpret.architectures.catalogue import WithoutMemory
 from interpret.images import InputImage, Preprocess
-from interpret.model import LoadedModel, LoadReport, look_through
+from interpret.looking import look_through
+from interpret.model import LoadedModel, LoadReport
 from interpret.runtime import choose_runtime
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"
 
 torch.set_num_threads(2)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where tests run on several processes, a file stays on one, and all of tests/ui on the same one: two browsers and
+    two servers at once would take each other's cores. They are about half of all, and begin at once: there are many."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneBrowserAtATime(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/ui" if nodeid.startswith("tests/ui/") else super()._split_scope(nodeid)
+
+    return OneBrowserAtATime(config, log)
 
 
 class TrapNetwork(nn.Module):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
+from torchvision.models import squeezenet1_1
 
 from interpret import complete, load_model
-from interpret.comparison import compare_answers, layer_similarity, most_changed, overall, weight_changes
+from interpret.comparison import along, compare_answers, layer_similarity, most_changed, overall, weight_changes
 from interpret.datasets import open_source
 from tests.conftest import encoded, noise_picture
 from tests.test_command_line import Capture, answered, manifest, refused, said
@@ -79,9 +81,9 @@ def test_two_checkpoints_of_one_architecture(
     assert (found["agreement"], found["kappa"]) == pytest.approx((answers.agreement, answers.kappa), nan_ok=True)
     assert found["mcnemar"]["p_value"] == pytest.approx(answers.mcnemar.p_value)
     assert (found["weights"]["distance"], found["weights"]["cosine"]) == pytest.approx(overall(changes))
-    told = [(row["layer"], row["channel"], row["distance"]) for row in found["weights"]["most_changed"]]
-    assert told == list(most_changed(changes)) and ("layer2.1.conv1", 3, pytest.approx(2)) in told
-    assert found["weights_refused"] is None
+    told = [(row["layer"], row["channel"], row["move"]) for row in found["weights"]["most_changed"]]
+    assert told == list(most_changed(changes)) and ("layer2.1.conv1", 3) in [row[:2] for row in told]
+    assert found["weights_refused"] is None and found["weights"]["left_out"] == []
 
     pictures = rows_of(out / "disagreements.csv")
     names = [answers.names[at] for at in answers.order]
@@ -117,7 +119,7 @@ def test_two_checkpoints_of_one_architecture(
         f"right: {100 * answers.accuracy[0]:.1f} % earlier.safetensors",
         f"only the first right: {answers.mcnemar.first_only}, only the second: {answers.mcnemar.second_only}",
         f"the same answer: {100 * answers.agreement:.1f} %",
-        "channels that moved most: layer2.1.conv1 3 (2)",
+        "channels that moved most: {} {} ({:.3g})".format(*told[0]),
         layers.says,
     ):
         assert words in text
@@ -143,17 +145,92 @@ def test_networks_that_differ(capsys: Capture, earlier: Path, later: Path, data:
     said(capsys, "compare", earlier, later, data, "--out", out)
     save_file(cifar_resnet(32, classes=3).state_dict(), tmp_path / "deep.safetensors")
     text = said(capsys, "compare", earlier, tmp_path / "deep.safetensors", data, "--out", out)
-    assert "the first layer that differs is" in text and "The classes of the two networks do not correspond" in text
-    assert not (out / "weights.csv").exists(), "that of an earlier run"
+    assert "The classes of the two networks do not correspond" in text
+    assert "differs: linear weight [8, 64] and [3, 64], linear bias [8] and [3], layer1.3.conv1 weight none and" in text
+    one, other = (load_model(file, device="cpu") for file in (earlier, tmp_path / "deep.safetensors"))
+    assert [row["layer"] for row in rows_of(out / "weights.csv")] == [one.layer for one in weight_changes(one, other)]
     found = manifest(out)
-    assert found["weights"] is None and "cannot be compared one by one" in found["weights_refused"]
+    assert found["weights"]["distance"] > 0 and found["weights_refused"] is None
+    left_out = found["weights"]["left_out"]
+    assert left_out[0] == {"layer": "linear", "tensor": "weight", "shape": [8, 64], "other_shape": [3, 64]}
+    assert {row["layer"].partition(".")[0] for row in left_out[2:]} == {"layer1", "layer2", "layer3"}
+    assert {row["shape"] for row in left_out[2:]} == {None}
     assert found["agreement"] is None and found["other"]["architecture"] == "cifar_resnet32"
     assert {row["same"] for row in rows_of(out / "disagreements.csv")} == {""}
+
+    save_file(squeezenet1_1(num_classes=3).state_dict(), tmp_path / "fire.safetensors")
+    text = said(capsys, "compare", earlier, tmp_path / "fire.safetensors", data, "--out", out)
+    assert "cannot be compared: they have no layer of one name and one shape in common" in text
+    assert not (out / "weights.csv").exists(), "that of an earlier run"
+    found = manifest(out)
+    assert found["weights"] is None and "cannot be compared" in found["weights_refused"]
 
     (tmp_path / "names.txt").write_text("bee\nant\nzebra\n")
     options = ("--arch", "cifar_resnet20", "--other-arch", "cifar_resnet32", "--other-labels", tmp_path / "names.txt")
     answer = answered(capsys, "compare", earlier, tmp_path / "deep.safetensors", data, *options, "--out", out)
     assert answer["classes_compared_by"] == "name" and answer["agreement"] is not None
+
+
+def test_a_folder_of_checkpoints(capsys: Capture, earlier: Path, later: Path, data: Path, tmp_path: Path) -> None:
+    out, folder = tmp_path / "out", tmp_path / "run"
+    out.mkdir()
+    for name in ("disagreements.csv", "weights.csv", "similarity.npy"):
+        (out / name).touch()
+    folder.mkdir()
+    earlier.rename(folder / "epoch1.safetensors")
+    later.rename(folder / "epoch10.safetensors")
+    state = load_file(folder / "epoch1.safetensors")
+    state["layer3.0.conv2.weight"] *= 1.5
+    save_file(state, folder / "epoch2.safetensors", METADATA)
+    (folder / "epoch3.safetensors").write_bytes(b"no checkpoint")
+    first = folder / "epoch1.safetensors"
+    answer = answered(capsys, "compare", first, folder, data, "--epochs", "--out", out)
+    found = manifest(out)
+    assert answer == {**found, "out": str(out)} and found["epochs"] == str(folder)
+    assert {file.name for file in out.iterdir()} == {"course.csv", "layers.csv", "manifest.json"}, (
+        "none of earlier runs"
+    )
+
+    names = ["epoch1.safetensors", "epoch2.safetensors", "epoch10.safetensors"]
+    models = [load_model(folder / name, device="cpu") for name in names]
+    course = complete(along(models, open_source(data)))
+    rows = rows_of(out / "course.csv")
+    assert [row["checkpoint"] for row in rows] == names == [row["checkpoint"] for row in found["checkpoints"]]
+    assert [row["model_digest"] for row in found["checkpoints"]] == [model.digest for model in models]
+    for name, values in (
+        ("accuracy", course.accuracy),
+        ("agreement", course.agreement),
+        ("churn", course.churn),
+        ("distance", course.from_first),
+        ("cosine", course.cosine_first),
+        ("distance_before", course.from_previous),
+        ("cosine_before", course.cosine_previous),
+    ):
+        told = ["" if np.isnan(value) else float(value) for value in values]
+        assert [row[name] and float(row[name]) for row in rows] == pytest.approx(told), name
+        assert [row[name] for row in found["checkpoints"]] == pytest.approx(
+            [one if one != "" else None for one in told]
+        )
+    assert len(set(course.from_first.tolist())) == 3 and course.agreement[2] < 1
+    assert [row["class"] for row in found["accuracy_of_classes"]] == ["ant", "bee", "elsewhere"]
+    assert (
+        found["left_out"][0]["checkpoint"] == "epoch3.safetensors" and found["skipped"][0]["image"] == "bee/broken.png"
+    )
+    settled = rows_of(out / "layers.csv")
+    assert len(settled) == 3 * len(course.layers)
+    assert [float(row["cka_to_last"]) for row in settled] == pytest.approx(course.cka.ravel().tolist(), abs=1e-6)
+    assert [row["layer"] for row in settled[: len(course.layers)]] == list(course.layers)
+
+    text = said(capsys, "compare", first, "--epochs", folder, data, "--out", out)
+    assert "24 pictures, 1 could not be read" in text and "left out: epoch3.safetensors. " in text
+    assert f"epoch10.safetensors: right {100 * course.accuracy[2]:.1f} %, as the first" in text
+
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(first, alone)
+    words = refused(capsys, "compare", alone / first.name, alone, data, "--epochs", "--out", tmp_path / "none")
+    assert "holds no further checkpoint that can be opened. It holds CKPT alone." in words
+    assert not (tmp_path / "none").exists()
 
 
 def test_what_is_refused(capsys: Capture, earlier: Path, later: Path, tmp_path: Path) -> None:

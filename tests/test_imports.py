@@ -15,9 +15,9 @@ from tests.conftest import REPOSITORY
 # From the ground up. A file may import its own room and the rooms below it, never one beside it or above.
 # Beyond the plan's drawing: `errors` lies below everything; `channels` reads channel numbers, `limits` the settings;
 # `reach` and `flow` follow a pass operation by operation, `layers` and `blocks` describe what was found, `loading`
-# makes a network of a checkpoint, `answers` are what its passes leave, `decoding` makes files into pictures and
-# `batches` brings them to it; and `checkpoints` lies on `architectures`, because fetching published weights has to know
-# what was published for which.
+# makes a network of a checkpoint and `looking` goes through it once, `answers` are what its passes leave, `decoding`
+# makes files into pictures and `batches` brings them to it; and `checkpoints` lies on `architectures`, because fetching
+# published weights has to know what was published for which.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("interpret.errors", "interpret.store"),
     ("interpret.jobs", "interpret.runtime", "interpret.channels", "interpret.limits", "interpret.reach"),
@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "interpret.untrained",
         "interpret.strokes",
     ),
-    ("interpret.checkpoints", "interpret.decoding"),
+    ("interpret.checkpoints", "interpret.decoding", "interpret.looking"),
     ("interpret.model",),
     ("interpret.batches", "interpret.loading", "interpret.variants", "interpret.work"),
     (

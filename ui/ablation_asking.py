@@ -11,15 +11,18 @@ from interpret.ablation import CHANGES, Change, Usual, branches_of, changed, che
 from interpret.channels import channel_numbers
 from interpret.datasets import PictureSource, sample_names, sample_picture
 from interpret.errors import BadInput, InterpretError
-from interpret.images import InputImage
+from interpret.images import MAX_BYTES, SUFFIXES, InputImage
 from interpret.layers import LayerInfo
 from interpret.model import LoadedModel
+from interpret.rendering import shrunk
 from ui.cache import MODELS
 from ui.controls import result_of
 from ui.display import plain, told
+from ui.library import keep_picture, picture_of, pictures_on_offer
 from ui.state import choose, selection
 
 MOST = 8
+MOST_NAMES = 5000
 _OF_USUAL = ("mean", "noise")
 
 
@@ -141,13 +144,64 @@ def ask(model: LoadedModel, layer: LayerInfo, changes: Sequence[Change]) -> None
             st.rerun()
 
 
-def donor_of(changes: Sequence[Change], image: InputImage) -> InputImage | None:
-    """The other picture, where a change takes answers from one."""
+def donor_of(changes: Sequence[Change], image: InputImage, source: PictureSource) -> InputImage | None:
+    """The other picture, where a change takes answers from one: a sample, an upload or one of the data set."""
     if not any(change.how == "donor" for change in changes):
         return None
-    names = [name for name in sample_names() if sample_picture(name).digest != image.digest]
-    name = st.selectbox("The other picture", names, key="ablation.donor")
-    return sample_picture(name)
+    offers, asked = dict[str, str](), selection().donor
+    for offer in pictures_on_offer(asked):
+        try:
+            if picture_of(offer.key).digest != image.digest:
+                offers[offer.key] = offer.title
+        except InterpretError as error:  # an upload that is gone
+            st.warning(told(error))
+    asked = asked if asked in offers else next(iter(offers))
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    key = row.selectbox(
+        "The other picture",
+        list(offers),
+        list(offers).index(asked),
+        format_func=offers.__getitem__,
+        key=f"ablation.donor.{asked}.{image.digest}",
+    )
+    if key != asked:
+        choose(donor=key)
+        st.rerun()
+    with row.popover("Another picture", width="content"):
+        _fetch_donor(source)
+    found = picture_of(key)
+    row.image(shrunk(found.pixels, 96), width=64)
+    return found
+
+
+def _fetch_donor(source: PictureSource) -> None:
+    kinds = [suffix.lstrip(".") for suffix in SUFFIXES]
+    file = st.file_uploader(
+        "Upload the other picture", type=kinds, key="ablation.donor.file", max_upload_size=MAX_BYTES >> 20
+    )
+    names = source.names[:MOST_NAMES]
+    place = st.selectbox(
+        "Or one of the data set",
+        range(len(names)),
+        None,
+        format_func=lambda at: plain(names[at]),
+        key=f"ablation.donor.place.{source.digest}",
+        placeholder="by its name",
+    )
+    try:
+        if file is not None and st.session_state.get("ablation.donor.seen") != file.file_id:
+            st.session_state["ablation.donor.seen"] = file.file_id
+            taken = InputImage.from_bytes(file.getvalue(), file.name)
+        elif place is not None and st.session_state.get("ablation.donor.seen") != (source.digest, place):
+            st.session_state["ablation.donor.seen"] = (source.digest, place)
+            taken = source.read(place)
+        else:
+            return
+    except InterpretError as error:
+        st.error(told(error))
+        return
+    choose(donor=keep_picture(taken, taken.name))
+    st.rerun()
 
 
 def sample_images() -> tuple[InputImage, ...]:

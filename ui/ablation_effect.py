@@ -19,6 +19,8 @@ from ui.results import heatmap_of, prediction_of
 
 TOP = 5
 SHOWN_CLASSES = 20
+LEAST_PICTURES = 5
+"""Of a class that has an interval: of one picture it would be a point, and say that all is certain."""
 ALL = "all changes"
 
 
@@ -103,15 +105,22 @@ def show_data(ablated: Ablated) -> None:
     low, high = table.interval()[1]
     least, most = table.difference()[1]
     before, after = table.accuracy
+    about = (
+        f" ({percent(float(low))} to {percent(float(high))}); the difference lies between {points(float(least))} and "
+    )
+    about += points(float(most))
     st.markdown(
         f"Accuracy over {len(table.pictures):,} pictures: **{percent(float(before))}** before, "
-        f"**{percent(float(after))}** after ({percent(float(low))} to {percent(float(high))}); the difference lies "
-        f"between {points(float(least))} and {points(float(most))}. {int(table.flips[1]):,} predictions changed."
+        f"**{percent(float(after))}** after{about if least < most else ''}. "
+        f"{int(table.flips[1]):,} predictions changed."
     )
-    st.caption(f"Accuracy: {compared(table)}. In brackets 95 % intervals by bootstrap over the pictures (Efron 1979).")
+    st.caption(
+        f"Accuracy: {compared(table)}. In brackets 95 % intervals by bootstrap over the pictures (Efron 1979); classes "
+        f"of fewer than {LEAST_PICTURES} pictures have none."
+    )
     counts, shares = np.bincount(table.targets, minlength=len(table.classes)), table.per_class
     present = np.flatnonzero(counts)
-    order = present[np.argsort(shares[1, present] - shares[0, present], kind="stable")]
+    order = present[np.lexsort((-counts[present], shares[1, present] - shares[0, present]))]
     ends = table.class_interval()[1]
     rows = [
         (
@@ -119,7 +128,7 @@ def show_data(ablated: Ablated) -> None:
             int(counts[at]),
             round(100 * float(shares[0, at]), 1),
             round(100 * float(shares[1, at]), 1),
-            f"{100 * ends[at, 0]:.0f} to {100 * ends[at, 1]:.0f}",
+            f"{100 * ends[at, 0]:.0f} to {100 * ends[at, 1]:.0f}" if counts[at] >= LEAST_PICTURES else "",
         )
         for at in order
     ]
@@ -168,4 +177,4 @@ def _moves(table: AblationTable) -> None:
 
 def points(difference: float) -> str:
     """A difference of two shares, in percentage points."""
-    return f"{'+' if difference > 0 else ''}{number(100 * difference)} points"
+    return f"{'+' if difference > 0 else ''}{number(100 * difference)} points".replace("-", "−")

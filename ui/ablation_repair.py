@@ -90,6 +90,7 @@ def _show(
         "accuracy",
         "repair.chart",
         between=(0.0, 1.0),
+        shares=True,
     )
     best = int(np.argmax(having.accuracy + lacking.accuracy))
     st.markdown(

@@ -113,6 +113,7 @@ def show_sweep(ablated: Ablated, sweep: str, layer: LayerInfo) -> None:
         "accuracy",
         f"sweep.{sweep}",
         between=(0.0, 1.0),
+        shares=True,
     )
     st.caption(f"Accuracy: {compared(table)}. Whiskers: 95 % by bootstrap over the pictures.")
     _rows(table)
@@ -172,6 +173,7 @@ def _channels(ablated: Ablated, layer: LayerInfo) -> None:
         "accuracy",
         f"sweep.channels.{layer.name}.{least}",
         between=(0.0, 1.0),
+        shares=True,
     )
     st.caption(f"Accuracy: {compared(table)}. Removed channels answer 0 everywhere.")
     _rows(table)

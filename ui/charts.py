@@ -12,8 +12,10 @@ import streamlit as st
 from numpy.typing import NDArray
 
 HEIGHT = 210
-MOST_TICKS, MOST_WRITTEN, MOST_NAMES = 24, 8, 9
-"""Names along an axis; rows or columns whose numbers are written; names that stand upright."""
+MOST_TICKS, MOST_WRITTEN, MOST_NAMES, MOST_LETTERS = 24, 8, 9, 60
+"""Names along an axis; rows or columns whose numbers are written; names that stand upright, and their letters."""
+_ANGLES = [0, -45, -90]
+"""Of names under a chart: the first at which they do not overlap."""
 COOL, WARM, GREY = "#4e79a7", "#e1812c", "#9aa0a6"
 
 
@@ -46,6 +48,7 @@ def chart(
     between: tuple[float, float] | None = None,
     marks: Sequence[float] = (),
     percent: bool = False,
+    shares: bool = False,
 ) -> None:
     """Lines under one pair of axes.
 
@@ -56,6 +59,7 @@ def chart(
         between: ends of the upper axis; as the numbers need if None.
         marks: places across at which a dotted line stands.
         percent: whether the axis across counts shares of one.
+        shares: whether the upper axis does.
     """
     from plotly import graph_objects
 
@@ -82,16 +86,17 @@ def chart(
             figure.add_scatter(**shown, mode="lines", line=pen, opacity=0.5 if thin else 1)
     for mark in marks:
         figure.add_vline(mark, line_dash="dot", line_color=GREY, line_width=1)
-    names = [x for line in lines for x in line.x if isinstance(x, str)]
-    many = len(set(names)) > MOST_NAMES
+    names = {x for line in lines for x in line.x if isinstance(x, str)}
+    many = len(names) > MOST_NAMES or sum(map(len, names)) > MOST_LETTERS
     figure.update_xaxes(
         title=across,
         tickformat=".0%" if percent else None,
-        tickangle=-45 if many else 0,
+        tickangle=None if many else 0,
+        autotickangles=_ANGLES[1:],
         nticks=MOST_TICKS if many else None,
         fixedrange=True,
     )
-    figure.update_yaxes(title=up, range=between, fixedrange=True)
+    figure.update_yaxes(title=up, range=between, tickformat=".0%" if shares else None, fixedrange=True)
     figure.update_layout(
         height=HEIGHT + (50 if many else 0),
         margin={"l": 4, "r": 4, "t": 28, "b": 4},
@@ -149,7 +154,7 @@ def matrix(
         title=html.escape(titles[1]),
         tickvals=across[::across_by],
         ticktext=[html.escape(name) for name in columns[::across_by]],
-        tickangle=-40 if len(columns) > 4 else 0,
+        autotickangles=_ANGLES,
         **ticks,
     )
     figure.update_layout(height=max(260, min(520, 60 + 26 * len(rows))), margin={"l": 4, "r": 4, "t": 8, "b": 4})

@@ -48,8 +48,8 @@ def show_picture(one: LoadedModel, other: LoadedModel, image: InputImage) -> Non
         place=place,
         scale=(0.0, high or 1.0),
         palettes={"sequential": palette("viridis"), "diverging": palette("blue-red")},
-        unit="Grad-CAM of the predicted class",
-        label="Heatmaps of both networks",
+        unit="Grad-CAM",
+        label="Heatmaps of both networks, each of the class it predicts",
     )
 
 
@@ -86,8 +86,12 @@ def show_activations(one: LoadedModel, other: LoadedModel, image: InputImage) ->
     )
 
 
-def show_answers(one: LoadedModel, other: LoadedModel, source: PictureSource, data: tuple[Hashable, ...]) -> None:
-    """Accuracy and agreement over a data set, class by class, and the pictures on which the two disagree."""
+def show_answers(one: LoadedModel, other: LoadedModel, source: PictureSource, data: tuple[Hashable, ...]) -> bool:
+    """Accuracy and agreement over a data set, class by class, and the pictures on which the two disagree.
+
+    Returns:
+        Whether they are there already.
+    """
     found: Disagreements | None = result_of(
         "compare answers",
         ("compare answers", one.digest, other.digest, *data),
@@ -95,13 +99,17 @@ def show_answers(one: LoadedModel, other: LoadedModel, source: PictureSource, da
         lambda: compare_answers(one, other, source),
     )
     if found is None:
-        return
+        return False
     _in_words(found, one, other)
+    if not found.by_class.classes:
+        _disagreements(found, source)
+        return True
     left, right = st.columns([1, 1.3], gap="medium")
     with left:
         _by_class(found, one, other)
     with right:
         _disagreements(found, source)
+    return True
 
 
 def _in_words(found: Disagreements, one: LoadedModel, other: LoadedModel) -> None:
@@ -109,20 +117,24 @@ def _in_words(found: Disagreements, one: LoadedModel, other: LoadedModel) -> Non
     names = [plain(title_of(model)) for model in (one, other)]
     if np.isfinite(found.accuracy).all():
         test = found.mcnemar
-        chance = "which may well be chance" if test.p_value > 0.05 else "more than chance would often make of equals"
+        chance = "may well make" if test.p_value > 0.05 else "rarely makes"
+        p_value = "< 0.0001" if test.p_value < 1e-4 else f"= {number(test.p_value, 2)}"
         lines.append(
             f"Right on **{percent(float(found.accuracy[0]))}** ({names[0]}) and "
             f"**{percent(float(found.accuracy[1]))}** ({names[1]}). Only the first is right on {test.first_only:,}, "
-            f"only the second on {test.second_only:,}, {chance} (McNemar's exact test, p = {number(test.p_value, 2)})."
+            f"only the second on {test.second_only:,}: chance alone {chance} such a difference "
+            f"(McNemar's exact test, p {plain(p_value)})."
         )
     else:
         lines.append("The data set names no class that both networks have, so nothing is right or wrong here.")
     if found.compared_by:
         how = "" if found.compared_by == "name" else " Classes correspond by their order: no name is shared."
-        lines.append(
-            f"They agree on **{percent(found.agreement)}** of {len(found):,} pictures; Cohen's kappa, which takes away "
-            f"what chance would give, is {number(found.kappa, 2)}.{how}"
+        kappa = (
+            f"; Cohen's kappa, which takes away what chance would give, is {round(found.kappa, 2) + 0:.2f}"
+            if np.isfinite(found.kappa)
+            else ""
         )
+        lines.append(f"They agree on **{percent(found.agreement)}** of {len(found):,} pictures{kappa}.{how}")
     else:
         lines.append("The two networks share no class, so they cannot agree; compare their layers below.")
     st.markdown(" ".join(lines))
@@ -131,18 +143,15 @@ def _in_words(found: Disagreements, one: LoadedModel, other: LoadedModel) -> Non
 def _by_class(found: Disagreements, one: LoadedModel, other: LoadedModel) -> None:
     section("Accuracy by class, the largest difference first")
     table = found.by_class
-    if not table.classes:
-        st.caption("No class is known.")
-        return
     change = np.nan_to_num(table.accuracy[1] - table.accuracy[0])
     order = np.argsort(-np.abs(change), kind="stable")
-    heads = ("class", "pictures", title_of(one), title_of(other), "points apart")
+    heads = ("class", title_of(one), title_of(other), "points apart", "pictures")
     rows = [
         (
             table.classes[at],
-            int(table.counts[at]),
             *(percent(float(share)) if np.isfinite(share) else "" for share in table.accuracy[:, at]),
             round(100 * float(change[at]), 1),
+            int(table.counts[at]),
         )
         for at in order
     ]
@@ -151,17 +160,24 @@ def _by_class(found: Disagreements, one: LoadedModel, other: LoadedModel) -> Non
 
 def _disagreements(found: Disagreements, source: PictureSource) -> None:
     apart = found.order[~found.same[found.order]]
-    section(f"They disagree on {len(apart):,}, the surest first")
+    section(
+        f"They disagree on {len(apart):,}, the surest first"
+        if found.compared_by
+        else "What each says of the same pictures, the surest first"
+    )
     if not len(apart):
         st.caption("Both say the same of every picture.")
         return
+    first, second = (plain(name.removesuffix(".safetensors")) for name in found.networks)
+    st.caption(f"1 is {first}, 2 is {second}.")
     figures([_shown(found, source, int(at)) for at in apart[:SHOWN]])
-    heads = ("picture", "class", "1 says", "1 is sure", "2 says", "2 is sure")
+    heads = ("class", "1 says", "1 is sure", "2 says", "2 is sure", "picture")
     rows = [_row(found, source, int(at)) for at in apart]
     picked = st.dataframe(
         [dict(zip(heads, row, strict=True)) for row in rows[:LISTED]],
         hide_index=True,
         height=180,
+        column_order=heads if (found.targets >= 0).any() else heads[1:],
         on_select="rerun",
         selection_mode="single-row",
         key=f"compare.rows.{found.model_digests[1][:8]}",
@@ -182,11 +198,11 @@ def _row(found: Disagreements, source: PictureSource, at: int) -> tuple[str, str
     label = source.classes[found.true[at]] if found.true[at] >= 0 else ""
     said = [found.labels[net][found.predictions[net, at]] for net in (0, 1)]
     sure = [percent(float(found.confidences[net, at])) for net in (0, 1)]
-    return (found.names[at], label, said[0], sure[0], said[1], sure[1])
+    return (label, said[0], sure[0], said[1], sure[1], found.names[at])
 
 
 def _shown(found: Disagreements, source: PictureSource, at: int) -> str:
-    name, label, first, sure, second, sure_too = _row(found, source, at)
+    label, first, sure, second, sure_too, name = _row(found, source, at)
     lines = [f"1: {first} {sure}", f"2: {second} {sure_too}", *([f"is {label}"] if label else [])]
     return figure(_small(found, source, at), lines, name, 108, 84)
 

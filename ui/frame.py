@@ -19,6 +19,7 @@ from interpret.images import MAX_BYTES, SUFFIXES, InputImage
 from interpret.limits import limits
 from interpret.runtime import choose_runtime
 from ui.cache import RESULTS, keep_upload
+from ui.components.delivery import keep_delivered
 from ui.components.paste import pasted_picture
 from ui.controls import POLL_SECONDS, result_of
 from ui.display import picture, told
@@ -52,6 +53,7 @@ _log = logging.getLogger("loupe")
 
 def show() -> None:
     """Draws the frame and runs the page inside it."""
+    keep_delivered()
     st.set_page_config("Loupe", layout="wide", page_icon=str(ICON))
     st.html(STYLE)
     st.logo(str(ICON), size="large")

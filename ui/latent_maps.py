@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from interpret.datasets import PictureSource, open_source
+from interpret.datasets import PictureSource
 from interpret.errors import BadInput
 from interpret.images import InputImage
 from interpret.jobs import Job, complete
@@ -24,6 +24,7 @@ from ui.controls import result_of
 from ui.display import plain
 from ui.heatmap_grid import stages
 from ui.latent_side import Data
+from ui.library import pictures_of_run
 from ui.second import pick_second
 from ui.state import choose, selection
 
@@ -67,12 +68,11 @@ class Run:
     def source(self) -> PictureSource:
         """Its pictures, read from where they were embedded, if they are still there."""
         one = self.embeddings[0]
-        place = str(read_manifest(self.folder).get("data", ""))
 
         def read(index: int) -> InputImage:
-            whole = RESULTS.get_or_make(("source of a run", place), lambda: open_source(place))
+            whole = RESULTS.get_or_make(("source of a run", str(self.folder)), lambda: pictures_of_run(self.folder))
             if one.names[index] not in whole.names:
-                raise BadInput(f'Picture "{one.names[index]}" is no longer in "{place}".')
+                raise BadInput(f'Picture "{one.names[index]}" is no longer in "{whole.title}".')
             return whole.read(whole.names.index(one.names[index]))
 
         return PictureSource(self.folder.name, one.source_digest, one.names, tuple(one.labels), one.classes, read)

@@ -22,6 +22,7 @@ from interpret.errors import BadInput, InterpretError, unknown
 from interpret.images import InputImage, Preprocess
 from interpret.labels import parse_labels
 from interpret.latent.index import MANIFEST, PLAN
+from interpret.latent.opened import read_manifest
 from interpret.loading import load_model
 from interpret.model import LoadedModel
 from interpret.rendering import png
@@ -36,6 +37,8 @@ SHAPES = {
     "shapes-all-tagged": "Shapes, all tagged: 2,000 pictures",
 }
 _RULES: dict[str, TagRule] = {"shapes": "none", "shapes-tagged": "shortcut", "shapes-all-tagged": "all"}
+EPOCHS = "epochs/"
+"""Before the path in a key of a checkpoint from a folder on this machine, of a training's epochs."""
 _GONE = "The uploaded file is no longer in memory (the server was restarted or needed room). Upload it again."
 
 
@@ -48,10 +51,19 @@ class Offer:
 
 
 def checkpoints_on_offer(current: str) -> list[Offer]:
-    """The files of `checkpoints/`, the fetched ones, and the current one if it was uploaded."""
+    """The files of `checkpoints/`, the fetched ones, and the current one if it was uploaded or is a training's."""
     offers = [Offer(f"bundled/{file.name}", file.stem) for file in _files(BUNDLED)]
     offers += [Offer(f"fetched/{file.name}", file.stem) for file in _files(download_folder())]
+    path = epoch_of(current)
+    if path is not None:
+        offers.append(Offer(current, f"{path.name}, of {path.parent.name}"))
     return offers + _upload_offer(current)
+
+
+def epoch_of(key: str) -> Path | None:
+    """The file of a checkpoint's key "epochs/FOLDER/FILE", one of a training's on this machine; None of other keys."""
+    path = Path(key.removeprefix(EPOCHS))
+    return path if key.startswith(EPOCHS) and path.suffix in SUFFIXES and path.is_file() else None
 
 
 def pictures_on_offer(current: str) -> list[Offer]:
@@ -113,7 +125,7 @@ def model_of(key: str, arch: str = "", part: str = "") -> LoadedModel:
             raise BadInput(_GONE)
         return MODELS.get_or_make((key, arch, part, stamp()), lambda: load_model(found[1], name=found[0], **how))
     folder = {"bundled": BUNDLED, "fetched": download_folder()}.get(kind)
-    path = next((file for file in _files(folder) if file.name == name), None) if folder else None
+    path = next((file for file in _files(folder) if file.name == name), None) if folder else epoch_of(key)
     if path is None:
         raise BadInput(f'Checkpoint "{name or key}" is not in the library. Choose one in the sidebar.')
     status = path.stat()
@@ -207,8 +219,21 @@ def run_of(key: str) -> Path | None:
     return folder if kind == "path" and ((folder / MANIFEST).is_file() or (folder / PLAN).is_file()) else None
 
 
+def pictures_of_run(folder: Path) -> PictureSource:
+    """The pictures of a finished run, from where the one who made it said they lie.
+
+    Raises:
+        BadInput: no finished run, or they are no longer there.
+    """
+    try:
+        return open_source(str(read_manifest(folder).get("data", "")))
+    except BadInput as error:
+        raise BadInput(f'The pictures of the run "{folder.name}" cannot be opened. {error}') from None
+
+
 def data_of(key: str, limit: int) -> Callable[[], PictureSource]:
-    """How to open a data set: a key of SHAPES, "path/FOLDER", "path/FILE.zip" or "upload/DIGEST".
+    """How to open a data set: a key of SHAPES, "path/FOLDER" (of pictures, or of a run over them), "path/FILE.zip" or
+    "upload/DIGEST".
 
     Args:
         key: of the data set.
@@ -226,6 +251,7 @@ def data_of(key: str, limit: int) -> Callable[[], PictureSource]:
             return open_archive(found[1], found[0]).first(limit)
         if kind != "path":
             raise BadInput(f'Data set "{key}" is not in the library. Choose one above.')
-        return open_source(name).first(limit)
+        folder = run_of(key)
+        return (open_source(name) if folder is None else pictures_of_run(folder)).first(limit)
 
     return open_it

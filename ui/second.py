@@ -11,9 +11,10 @@ from interpret.errors import InterpretError
 from interpret.latent.embedding import first_count
 from interpret.model import LoadedModel
 from ui.cache import RESULTS
+from ui.compare_epochs import pick_epoch
 from ui.controls import ask_for_folder
 from ui.display import plain, told
-from ui.library import SHAPES, checkpoints_on_offer, data_of, data_stamp, data_title, model_of
+from ui.library import EPOCHS, SHAPES, checkpoints_on_offer, data_of, data_stamp, data_title, model_of
 from ui.results import untrained_twin
 from ui.state import choose, selection
 
@@ -26,15 +27,20 @@ def pick_second(model: LoadedModel) -> LoadedModel | None:
     chosen = selection()
     titles = {UNTRAINED: "the same before training"}
     titles |= {
-        offer.key: offer.title for offer in checkpoints_on_offer(chosen.versus) if offer.key != chosen.checkpoint
+        offer.key: offer.title
+        for offer in checkpoints_on_offer(chosen.versus)
+        if offer.key != chosen.checkpoint and not offer.key.startswith(EPOCHS)
     }
-    asked = chosen.versus if chosen.versus in titles else UNTRAINED
-    options = list(titles)
-    key: str = st.selectbox(
+    titles[EPOCHS] = "a folder of checkpoints, with a slider"
+    asked = EPOCHS if chosen.versus.startswith(EPOCHS) else chosen.versus if chosen.versus in titles else UNTRAINED
+    row, options = st.container(horizontal=True), list(titles)
+    key: str = row.selectbox(
         "Beside", options, options.index(asked), format_func=titles.__getitem__, key=f"second.{asked}"
     )
-    if key != chosen.versus:
+    if key != asked or not chosen.versus:
         choose(versus=key)
+    if key == EPOCHS and not (key := pick_epoch(row)):
+        return None
     try:
         with st.spinner("Opening what stands beside it", show_time=True):
             return untrained_twin(model) if key == UNTRAINED else model_of(key)

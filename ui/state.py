@@ -44,6 +44,7 @@ class Selection:
         maps: of the Latent space page: "across" for several layers, "versus" for two checkpoints, "" for one layer.
         changes: what is changed of the network on the Ablation page, as `ui.ablation_asking.written`; "" for nothing.
         sweep: of the Ablation page: key of a sweep, or "" for none.
+        donor: key of the picture that changes take answers from, or "" for the first other sample.
         colour: what the points of a data set's map are coloured by, as `ui.latent_colours.ways`; "" for the first.
         rows: of the view "across": how many channels stand in a row, and the layers unless it is the usual ones, with
             commas between; "" as it begins.
@@ -76,6 +77,7 @@ class Selection:
     colour: str = ""
     changes: str = ""
     sweep: str = ""
+    donor: str = ""
     rows: str = ""
 
 
@@ -85,7 +87,7 @@ _OPENING = ("arch", "part", "input", "labels")
 _OF_CHECKPOINT = (*_OPENING, "card", "place", "beside", "versus", "rows", "rival", "head", "changes")
 """Forgotten with the checkpoint."""
 
-_OPTIONAL = (*_OF_CHECKPOINT, "aim", "signed", "axis", "among", "view", "drawing", "maps", "colour", "sweep")
+_OPTIONAL = (*_OF_CHECKPOINT, "aim", "signed", "axis", "among", "view", "drawing", "maps", "colour", "sweep", "donor")
 """Left out of addresses while empty."""
 
 _LONGEST, _LONGEST_ROWS = 400, 2000

@@ -96,8 +96,7 @@ def export(
     from safetensors.torch import save_file
 
     try:
-        tensors = {name: value.cpu().contiguous() for name, value in now._network.state_dict().items()}
-        save_file(tensors, unfinished, metadata)
+        save_file({name: value.contiguous() for name, value in now.weights().items()}, unfinished, metadata)
         os.replace(unfinished, target)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", "") or " ".join(str(error).split())

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from interpret.comparison.accuracy import ClassAccuracies
 from interpret.comparison.answers import Disagreements, McNemar, compare_answers, corresponding
-from interpret.comparison.epochs import Course, along, checkpoints_in
+from interpret.comparison.epochs import Course, Usable, along, checkpoints_in, usable_of
 from interpret.comparison.layers import LayerSimilarity, block_outputs, layer_similarity
-from interpret.comparison.weights import StatisticsChange, TensorChange, most_changed, overall, weight_changes
+from interpret.comparison.weights import (
+    ShapeDifference,
+    StatisticsChange,
+    TensorChange,
+    differing_shapes,
+    most_changed,
+    overall,
+    weight_changes,
+)
 
 __all__ = [
     "ClassAccuracies",
@@ -14,15 +22,19 @@ __all__ = [
     "Disagreements",
     "LayerSimilarity",
     "McNemar",
+    "ShapeDifference",
     "StatisticsChange",
     "TensorChange",
+    "Usable",
     "along",
     "block_outputs",
     "checkpoints_in",
     "compare_answers",
     "corresponding",
+    "differing_shapes",
     "layer_similarity",
     "most_changed",
     "overall",
+    "usable_of",
     "weight_changes",
 ]

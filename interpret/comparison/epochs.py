@@ -11,10 +11,12 @@ import numpy as np
 
 from interpret.checkpoints import SUFFIXES
 from interpret.comparison.accuracy import ClassAccuracies, by_class_of, means_of, right_of, targets_of
+from interpret.comparison.answers import corresponding
 from interpret.comparison.layers import MOST, block_outputs, embedded
 from interpret.comparison.weights import overall, weight_changes
 from interpret.datasets.sources import PictureSource
-from interpret.errors import BadInput
+from interpret.errors import BadInput, InterpretError
+from interpret.images import Preprocess
 from interpret.jobs import Job, Progress, stretch
 from interpret.latent.distances import Floats, read_only
 from interpret.latent.similarity import cka_between
@@ -33,9 +35,12 @@ class Course:
         names: of the checkpoints in their order; untrusted text.
         accuracy: float32 [m], of the pictures whose class is known; NaN where there are none.
         by_class: the same for each class.
+        agreement: float32 [m], share of pictures of which each says what the first says; NaN where their classes do not
+            correspond, see `corresponding`.
         from_first, cosine_first: float32 [m], distance and cosine (`overall`) of all weights to the first checkpoint's.
         from_previous, cosine_previous: float32 [m], the same to the one before; NaN for the first.
-        churn: float32 [m], share of pictures whose prediction is another than the one before gave; NaN for the first.
+        churn: float32 [m], share of pictures whose prediction is another than the one before gave; NaN for the first,
+            and where classes do not correspond.
         layers: names of the blocks' outputs.
         cka: float32 [m, layers], linear CKA, debiased, of each with the same layer of the last checkpoint.
         pictures: how many could be read.
@@ -46,6 +51,7 @@ class Course:
     names: tuple[str, ...]
     accuracy: Floats
     by_class: ClassAccuracies
+    agreement: Floats
     from_first: Floats
     cosine_first: Floats
     from_previous: Floats
@@ -59,6 +65,19 @@ class Course:
     source_digest: str
 
 
+@dataclass(frozen=True)
+class Usable:
+    """Which of some files are checkpoints that can be opened.
+
+    Attributes:
+        paths: of those that can, in their order.
+        left_out: (file name, reason) of the others; untrusted text.
+    """
+
+    paths: tuple[Path, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
 def checkpoints_in(folder: str | Path) -> tuple[Path, ...]:
     """The checkpoint files of a folder in the order of the numbers in their names: epoch2 comes before epoch10.
 
@@ -66,10 +85,34 @@ def checkpoints_in(folder: str | Path) -> tuple[Path, ...]:
         BadInput: no folder, or none in it.
     """
     place = Path(folder)
-    files = [file for file in place.iterdir() if file.suffix in SUFFIXES and file.is_file()] if place.is_dir() else []
+    try:
+        files = [file for file in place.iterdir() if file.suffix in SUFFIXES and file.is_file()]
+    except (OSError, ValueError):  # not there, no folder, not to be read
+        files = []
     if not files:
         raise BadInput(f'"{place}" is no folder with checkpoints in it ({", ".join(SUFFIXES)}).')
     return tuple(sorted(files, key=lambda file: (_natural(file.name), file.name)))
+
+
+def usable_of(paths: Sequence[Path], load: Callable[[str | Path], LoadedModel] = load_model) -> Job[Usable]:
+    """Which files can be opened, tried one after the other; no network is kept.
+
+    Args:
+        paths: of checkpoints.
+        load: opens a path.
+
+    Yields:
+        Progress in files.
+    """
+    usable, left_out = [], []
+    for at, path in enumerate(paths):
+        yield Progress(at, len(paths), f"opening {path.name}, {at + 1:,} of {len(paths):,}")
+        try:
+            load(path)
+            usable.append(path)
+        except InterpretError as error:
+            left_out.append((path.name, str(error)))
+    return Usable(tuple(usable), tuple(left_out))
 
 
 def along(
@@ -83,7 +126,7 @@ def along(
     Of the checkpoints given as paths at most three are in memory together: one, the one before, and the first.
 
     Args:
-        checkpoints: two or more of one architecture, in their order.
+        checkpoints: two or more of one architecture, in their order; their heads may have different sizes.
         source: the pictures; broken ones are skipped and listed.
         load: opens a path.
         most: how many pictures at most, spread evenly over the source; see `layer_similarity`.
@@ -110,22 +153,18 @@ def along(
     taken = source.first(most)
     yield Progress(0, total, "opening the first and the last checkpoint")
     first, model = opened(0), opened(count - 1)
-    weight_changes(first, model)  # refuses what is not of one architecture
     layers, steps = block_outputs(model), model.preprocess
+    _of_one_kind(first, layers, steps)  # before any picture is read
     last = yield from stretch(embedded(model, taken, layers), 0, _STEPS, total)
     before = first
-    names, digests, targets = [], [], []
+    names, digests, targets, labels = [], [], [], []
     predictions = np.empty((count, len(last[0].names)), np.int64)
     moved, cka = np.full((4, count), np.nan), np.empty((count, len(layers)))
     for at in range(count):
         start = (at + 1) * _STEPS
         yield Progress(start, total, f"opening checkpoint {at + 1:,} of {count:,}")
         model = opened(at) if at else first
-        if model.preprocess != steps:
-            raise BadInput(
-                f'"{model.name}" prepares pictures in another way than the last checkpoint '
-                f"({model.preprocess.described}). Set one preprocessing for all."
-            )
+        _of_one_kind(model, layers, steps)
         moved[:2, at] = overall(weight_changes(first, model))
         if at:
             moved[2:, at] = overall(weight_changes(before, model))
@@ -139,15 +178,23 @@ def along(
         names.append(model.name)
         digests.append(model.digest)
         targets.append(targets_of(last[0].labels, source.classes, model.labels)[0])
+        labels.append(model.labels)
         predictions[at] = found[0].predictions
         before = model
     right = right_of(predictions, np.stack(targets))
-    churn = np.array([np.nan, *(predictions[1:] != predictions[:-1]).mean(1)])
+
+    def agreed(at: int, other: int) -> float:
+        (mine, its), by = corresponding(labels[at], labels[other])
+        said, else_said = np.array(mine)[predictions[at]], np.array(its)[predictions[other]]
+        return float((said == else_said).mean()) if by else float("nan")
+
+    churn = np.array([np.nan, *(1 - agreed(at, at - 1) for at in range(1, count))])
     from_first, cosine_first, from_previous, cosine_previous = (read_only(row) for row in moved.astype(np.float32))
     return Course(
         names=tuple(names),
         accuracy=means_of(right),
         by_class=by_class_of(last[0].labels, source.classes, right),
+        agreement=read_only(np.array([agreed(at, 0) for at in range(count)], np.float32)),
         from_first=from_first,
         cosine_first=cosine_first,
         from_previous=from_previous,
@@ -160,6 +207,20 @@ def along(
         model_digests=tuple(digests),
         source_digest=taken.digest,
     )
+
+
+def _of_one_kind(model: LoadedModel, layers: tuple[str, ...], steps: Preprocess) -> None:
+    """Refuses a checkpoint whose blocks or preprocessing are not those of the last."""
+    if block_outputs(model) != layers:
+        raise BadInput(
+            f'"{model.name}" ({model.architecture.title}) has other blocks than the last checkpoint; a course takes '
+            "checkpoints of one architecture."
+        )
+    if model.preprocess != steps:
+        raise BadInput(
+            f'"{model.name}" prepares pictures in another way than the last checkpoint '
+            f"({model.preprocess.described}). Set one preprocessing for all."
+        )
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

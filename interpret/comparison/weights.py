@@ -1,10 +1,9 @@
-"""What changed between the weights of two checkpoints of one architecture."""
+"""What changed between the weights of two checkpoints, tensor by tensor."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from math import hypot, sqrt
 
 import numpy as np
@@ -46,11 +45,13 @@ class TensorChange:
     Attributes:
         layer: the first call of the module.
         kind: the module's class: "Conv2d".
-        distance: |w1 - w0| / |w0|, Frobenius norms over all its parameters (weight and bias); 0/0 is 0.
+        distance: |w1 - w0| / |w0|, Frobenius norms over the parameters (weight, bias) whose shapes agree; 0/0 is 0.
         cosine: of w0 and w1 as vectors; NaN where one of them is 0.
         norms: |w0| and |w1|.
         channels: float32 [outputs], the same distance of each output channel: its kernel and its bias.
         cosines: float32 [outputs], the cosine of the same.
+        moves: float32 [outputs], how far each moved in units of the layer's usual channel: |row1 - row0| over the root
+            mean square of all |row0|. Unlike the distance it stays small where a channel was dead and still is.
         statistics: of a BatchNorm that keeps any; None for other modules.
     """
 
@@ -61,75 +62,121 @@ class TensorChange:
     norms: tuple[float, float]
     channels: Floats
     cosines: Floats
+    moves: Floats
     statistics: StatisticsChange | None
 
 
-def weight_changes(one: LoadedModel, other: LoadedModel) -> tuple[TensorChange, ...]:
-    """How far each module's weights moved from one checkpoint to another of the same architecture.
+@dataclass(frozen=True)
+class ShapeDifference:
+    """A tensor that cannot be compared with that of the other checkpoint.
 
-    Modules that are called several times are listed once, and modules that never run not at all.
+    Attributes:
+        layer: the first call of its module.
+        tensor: its name in the module: "weight".
+        shape, other_shape: in the one and in the other checkpoint; None where there is no such tensor.
+    """
+
+    layer: str
+    tensor: str
+    shape: tuple[int, ...] | None
+    other_shape: tuple[int, ...] | None
+
+
+def weight_changes(one: LoadedModel, other: LoadedModel) -> tuple[TensorChange, ...]:
+    """How far each module's weights moved from one checkpoint to another.
+
+    Tensors are compared where name and shape agree: all of them for two checkpoints of one architecture, all but those
+    of the head where it has another size. `differing_shapes` lists the others. Modules that are called several times
+    are listed once, and modules that never run not at all.
 
     Args:
         one: the checkpoint that distances are measured from.
         other: where they lead.
 
     Returns:
-        One for each module with weights or BatchNorm's statistics of its own, in the order of execution.
+        One for each module with weights or BatchNorm's statistics to compare, in the order of execution.
 
     Raises:
-        BadInput: the modules or the shapes of their weights differ; the first that does is named.
+        BadInput: no tensor of the one has name and shape of one of the other.
     """
     changes = []
-    for mine, its in zip_longest(_modules(one), _modules(other)):
-        told, else_told = (_described(found) for found in (mine, its))
-        if mine is None or its is None or told != else_told:
-            raise BadInput(
-                f'The weights of "{one.name}" and "{other.name}" cannot be compared one by one: the first layer that '
-                f"differs is {told} in the one and {else_told} in the other. Compare their answers or their layers."
-            )
-        changes.append(_change(mine[0], mine[1], its[1], one))
+    for layer, mine, its in _modules(one, other):
+        if shared := _shared(mine, its):
+            pair = [{name: tensors[name] for name in shared} for tensors in (mine, its)]
+            changes.append(_change(one.layer(layer), pair[0], pair[1], one))
+    if not changes:
+        raise BadInput(
+            f'The weights of "{one.name}" and "{other.name}" cannot be compared: they have no layer of one name and '
+            "one shape in common. Compare their answers or their layers."
+        )
     return tuple(changes)
 
 
+def differing_shapes(one: LoadedModel, other: LoadedModel) -> tuple[ShapeDifference, ...]:
+    """The tensors that `weight_changes` leaves out: those whose shapes differ, and those that only one network has.
+
+    Args:
+        one, other: the checkpoints.
+
+    Returns:
+        In the order of execution of the one, those of modules that only the other has last.
+    """
+    found = []
+    for layer, mine, its in _modules(one, other):
+        shared = _shared(mine, its)
+        found += [
+            ShapeDifference(layer, name, *(tuple(each[name].shape) if name in each else None for each in (mine, its)))
+            for name in dict.fromkeys((*mine, *its))
+            if name not in shared
+        ]
+    return tuple(found)
+
+
 def most_changed(changes: Sequence[TensorChange], count: int = 20) -> tuple[tuple[str, int, float], ...]:
-    """The output channels that moved farthest, as (layer, channel, distance), farthest first.
+    """The output channels that moved farthest, as (layer, channel, move of `TensorChange`), farthest first.
 
     Args:
         changes: of `weight_changes`.
         count: how many, at most.
     """
     found = [
-        (change.layer, int(channel), float(change.channels[channel]))
+        (change.layer, int(channel), float(change.moves[channel]))
         for change in changes
-        for channel in np.argsort(-change.channels, kind="stable")[:count]
+        for channel in np.argsort(-change.moves, kind="stable")[:count]
     ]
     return tuple(sorted(found, key=lambda one: -one[2])[:count])
 
 
 def overall(changes: Sequence[TensorChange]) -> tuple[float, float]:
-    """Distance and cosine, as in `TensorChange`, of all the weights together."""
+    """Distance and cosine, as in `TensorChange`, of all the weights compared together."""
     before, after = (hypot(*(change.norms[side] for change in changes)) for side in (0, 1))
     moved = hypot(*(change.distance * change.norms[0] if change.norms[0] else change.norms[1] for change in changes))
     products = sum(change.cosine * change.norms[0] * change.norms[1] for change in changes if all(change.norms))
     return _ratio(moved, before), products / (before * after) if before and after else float("nan")
 
 
-def _modules(model: LoadedModel) -> Iterator[tuple[LayerInfo, Tensors]]:
-    """First call and numbers of each module that has any, in the order of execution."""
-    seen = set()
+def _modules(one: LoadedModel, other: LoadedModel) -> Iterator[tuple[str, Tensors, Tensors]]:
+    """First call of each module and its numbers in both networks, those that only the other has last."""
+    mine, its = _first_calls(one), _first_calls(other)
+    for module in dict.fromkeys((*mine, *its)):
+        yield (
+            mine.get(module) or its[module],
+            one.tensors(mine[module]) if module in mine else {},
+            other.tensors(its[module]) if module in its else {},
+        )
+
+
+def _first_calls(model: LoadedModel) -> dict[str, str]:
+    """Name of a module -> name of its first call, in the order of execution."""
+    calls: dict[str, str] = {}
     for layer in model.layers:
-        module = layer.name.partition(":")[0]
-        if module not in seen and (tensors := model.tensors(layer.name)):
-            yield layer, tensors
-        seen.add(module)
+        calls.setdefault(layer.name.partition(":")[0], layer.name)
+    return calls
 
 
-def _described(found: tuple[LayerInfo, Tensors] | None) -> str:
-    if found is None:
-        return "none"
-    layer, tensors = found
-    shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in tensors.items())
-    return f'"{layer.name}" ({layer.kind} with {shapes})'
+def _shared(mine: Tensors, its: Tensors) -> tuple[str, ...]:
+    """Names of the tensors of one module that have one shape in both networks."""
+    return tuple(name for name, values in mine.items() if name in its and values.shape == its[name].shape)
 
 
 def _change(layer: LayerInfo, mine: Tensors, its: Tensors, model: LoadedModel) -> TensorChange:
@@ -147,6 +194,8 @@ def _change(layer: LayerInfo, mine: Tensors, its: Tensors, model: LoadedModel) -
             rows += sums
     (distance,), (cosine,) = _compared(whole[:, None])
     channels, cosines = _compared(rows)
+    usual = rows[0].mean() if outputs else 0.0
+    moves, _ = _compared(np.stack([np.full(outputs, usual), *rows[1:]]))
     return TensorChange(
         layer=layer.name,
         kind=layer.kind,
@@ -155,6 +204,7 @@ def _change(layer: LayerInfo, mine: Tensors, its: Tensors, model: LoadedModel) -
         norms=(sqrt(whole[0]), sqrt(whole[1])),
         channels=read_only(channels.astype(np.float32)),
         cosines=read_only(cosines.astype(np.float32)),
+        moves=read_only(moves.astype(np.float32)),
         statistics=_statistics(layer, mine, its, model),
     )
 
@@ -190,7 +240,7 @@ def _compared(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
 
 def _statistics(layer: LayerInfo, mine: Tensors, its: Tensors, model: LoadedModel) -> StatisticsChange | None:
     norm = model.normalisation(layer.name)
-    if norm is None:
+    if norm is None or any(name not in mine for name in _STATISTICS):
         return None
     mean, variance, mean_after, variance_after = (
         tensors[name].astype(np.float64) for tensors in (mine, its) for name in _STATISTICS

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -349,14 +350,17 @@ def test_it_works_from_the_command_line(good: Path) -> None:
     assert "in any network Loupe knows" in errors and process.returncode == 2
 
 
-def test_without_forks_every_reading_has_a_process_of_its_own(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_forks_every_reading_has_a_process_of_its_own(
+    good: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sandbox, "FORKS", False)
-    before = set(Path(private_folder().parent).glob("loupe-reading-*"))
+    place = tmp_path_factory.mktemp("readings")
+    monkeypatch.setattr(tempfile, "tempdir", str(place))  # here
+    monkeypatch.setenv("TMPDIR", str(place))  # and in the processes
     assert read_checkpoint(good).tensors.keys() == GOOD.keys()
     with pytest.raises(BadCheckpoint, match="posix.system"):
         read_checkpoint(program(call(look_up("posix", "system"), text("true"))))
-    left = set(Path(private_folder().parent).glob("loupe-reading-*"))
-    assert left <= before  # those of other programs may go meanwhile
+    assert list(place.iterdir()) == []
 
 
 CONFINED = """

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from sklearn.metrics import accuracy_score
 
 from interpret import BadInput, LoadedModel, complete, embed
-from interpret.comparison import along, block_outputs, checkpoints_in, overall, weight_changes
+from interpret.comparison import along, block_outputs, checkpoints_in, overall, usable_of, weight_changes
 from interpret.jobs import Progress
 from tests.comparison.runs import CLASSES, cancel_at_every_step, noise, trap_of, undecided
 from tests.conftest import look_into, nothing_left_behind
@@ -69,6 +69,9 @@ def test_every_column_is_that_of_its_pair_alone() -> None:
     changed = [np.mean(np.array(one) != np.array(other)) for one, other in pairwise(predictions)]
     np.testing.assert_allclose(found.churn[1:], changed, atol=1e-6)
     assert min(changed) > 0 and len(set(changed)) == 3
+    agreed = [np.mean(np.array(one) == np.array(predictions[0])) for one in predictions]
+    np.testing.assert_allclose(found.agreement, agreed, atol=1e-6)
+    assert found.agreement[0] == 1 > found.agreement[1] != 1 - found.churn[3]
     numbers = {0: 3, 1: 0}
     known = [(place, numbers[source.labels[at]]) for place, at in enumerate(kept) if source.labels[at] in numbers]
     for said, accuracy in zip(predictions, found.accuracy, strict=True):
@@ -117,6 +120,36 @@ def test_from_files(tmp_path: Path, cifar: LoadedModel) -> None:
     assert (found.cka[0, :-1] > 0.999999).all() and found.source_digest == noise(40).first(8).digest
 
 
+def test_a_head_of_another_size() -> None:
+    """As of a network and the same fine-tuned: classes correspond by name, or not at all."""
+    source, models = noise(20), training()[:2]
+    wide = undecided(1)
+    wide.head = torch.nn.Linear(6, 7)
+    last = replace(look_into(wide, 7), labels=("x", "class 1", "class 0", *models[0].labels[2:], "y"))
+    found = complete(along([*models, last], source))
+    said = [
+        [model.labels[model.predict([source.read(at)])[0].top(1)[0]] for at in range(20)] for model in (*models, last)
+    ]
+    agreed = [np.mean(np.array(one) == np.array(said[0])) for one in said]
+    np.testing.assert_allclose(found.agreement, agreed, atol=1e-6)
+    assert found.churn[2] == pytest.approx(np.mean(np.array(said[1]) != np.array(said[2])), abs=1e-6)
+    assert found.from_first[2] == pytest.approx(overall(weight_changes(models[0], last))[0], rel=1e-6)
+    strange = replace(last, labels=tuple("abcdefg"))
+    found = complete(along([*models, strange], source))
+    assert np.isnan([found.agreement[2], found.churn[2]]).all() and found.agreement[1] < 1
+
+
+def test_what_cannot_be_opened_is_left_out(tmp_path: Path, cifar_checkpoint: Path) -> None:
+    for name in ("epoch1.safetensors", "epoch3.safetensors"):
+        (tmp_path / name).write_bytes(cifar_checkpoint.read_bytes())
+    (tmp_path / "epoch2.safetensors").write_bytes(b"no checkpoint")
+    seen: list[Progress] = []
+    found = complete(usable_of(checkpoints_in(tmp_path)), seen.append)
+    assert [path.name for path in found.paths] == ["epoch1.safetensors", "epoch3.safetensors"]
+    assert [name for name, _ in found.left_out] == ["epoch2.safetensors"] and "epoch2" in found.left_out[0][1]
+    assert [progress.step for progress in seen] == [0, 1, 2] and {progress.total for progress in seen} == {3}
+
+
 def other_steps(models: Sequence[LoadedModel]) -> list[LoadedModel]:
     return [models[0].reopened(replace(models[0].preprocess, resize=20)), *models[1:]]
 
@@ -125,9 +158,9 @@ def test_what_is_refused(cifar: LoadedModel) -> None:
     models = training()
     for checkpoints, words in (
         (models[:1], "at least two checkpoints; 1 were given"),
-        ([cifar, models[0]], "first layer that differs"),
+        ([cifar, models[0]], '"small.safetensors" \\(CIFAR ResNet-20\\) has other blocks than the last'),
         (other_steps(models), "prepares pictures in another way than the last checkpoint"),
-        ([models[0], cifar.reopened(models[0].preprocess), models[1]], "first layer that differs"),
+        ([models[0], cifar.reopened(models[0].preprocess), models[1]], "has other blocks than the last"),
     ):
         with pytest.raises(BadInput, match=words):
             complete(along(checkpoints, noise(20)))

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from interpret import BadInput, LoadedModel, UnknownName, load_model
-from interpret.comparison import most_changed, overall, weight_changes, weights
+from interpret.comparison import ShapeDifference, differing_shapes, most_changed, overall, weight_changes, weights
 from tests.comparison.runs import trap_of
 from tests.conftest import REPOSITORY, TrapNetwork, look_into, nothing_left_behind
 
@@ -70,6 +70,11 @@ def test_two_bundled_checkpoints() -> None:
             apart(*(flat(state, change.layer, row) for state in (first, second))) for row in range(len(change.channels))
         ]
         np.testing.assert_allclose(np.stack([change.channels, change.cosines], 1), rows, rtol=1e-6)
+        far = torch.stack(
+            [(flat(second, change.layer, row) - flat(first, change.layer, row)).norm() for row in range(len(rows))]
+        )
+        usual = flat(first, change.layer).norm() / len(rows) ** 0.5
+        np.testing.assert_allclose(change.moves, far / usual, rtol=1e-5)
         assert len(rows) == one.layer(change.layer).channels and change.kind == one.layer(change.layer).kind
         assert change.channels.dtype == change.cosines.dtype == np.float32 and not change.channels.flags.writeable
         assert (change.statistics is not None) == (change.kind == "BatchNorm2d")
@@ -91,12 +96,24 @@ def test_two_bundled_checkpoints() -> None:
 
 def test_the_channels_that_moved_most(monkeypatch: pytest.MonkeyPatch) -> None:
     found = weight_changes(trap_of(0), trap_of(1))
-    everything = sorted(((far, c.layer, at) for c in found for at, far in enumerate(c.channels.tolist())), reverse=True)
+    everything = sorted(((far, c.layer, at) for c in found for at, far in enumerate(c.moves.tolist())), reverse=True)
     assert most_changed(found, 7) == tuple((layer, at, far) for far, layer, at in everything[:7])
     assert len(most_changed(found)) == 20 and len(most_changed(found, 99)) == len(everything) == 29
     monkeypatch.setattr(weights, "_AT_ONCE", 60)  # a few rows at a time
     for one, other in zip(found, weight_changes(trap_of(0), trap_of(1)), strict=True):
         assert np.array_equal(one.channels, other.channels) and one.cosine == pytest.approx(other.cosine, rel=1e-12)
+
+
+def test_a_dead_channel_does_not_lead_the_list() -> None:
+    network = TrapNetwork(0)
+    network.conv1.weight.data[2] = 1e-9
+    network.conv1.bias.data[2] = 0
+    moved = copy.deepcopy(network)
+    moved.conv1.weight.data[2] = 1e-5
+    moved.conv1.weight.data[4] *= 1.5
+    found = weight_changes(look_into(network, 5), look_into(moved, 5))
+    assert found[0].channels[2] == pytest.approx(1e4, rel=1e-3) and found[0].channels[4] < 0.6
+    assert [one[:2] for one in most_changed(found, 2)] == [("conv1", 4), ("conv1", 2)]
 
 
 def test_modules_called_twice_or_never_and_of_unusual_kinds() -> None:
@@ -138,24 +155,61 @@ def test_nothing_and_zero() -> None:
     found = {change.layer: change for change in weight_changes(look_into(network, 5), look_into(moved, 5))}
     assert found["conv1"].channels[2] == 0 and np.isnan(found["conv1"].cosines[2]), "0/0 is no change"
     assert found["head"].channels.tolist() == [0, np.inf, 0, 0, 0] and found["head"].distance == np.inf
+    assert found["head"].moves.tolist() == [0, np.inf, 0, 0, 0] and not found["conv1"].moves.any()
     assert np.isnan(found["head"].cosine) and found["head"].norms == (0, pytest.approx(3 * 6**0.5))
     assert most_changed(tuple(found.values()), 1) == (("head", 1, np.inf),)
     rest = sum(change.norms[0] ** 2 for change in found.values()) ** 0.5
     assert overall(tuple(found.values()))[0] == pytest.approx(3 * 6**0.5 / rest)
 
 
-def test_the_first_that_differs_is_named(cifar: LoadedModel) -> None:
-    with pytest.raises(BadInput, match=r'the first layer that differs is "conv1" \(Conv2d with weight \[6, 3, 3, 3\]'):
+def test_a_head_of_another_size() -> None:
+    """The rest is compared as it is between two of one size, and the head's tensors are listed."""
+    small, wide = TrapNetwork(0), TrapNetwork(1)
+    same = weight_changes(look_into(small, 5), look_into(copy.deepcopy(wide), 5))
+    wide.head = nn.Linear(6, 7)
+    models = look_into(small, 5), look_into(wide, 7)
+    found = weight_changes(*models)
+    assert [change.layer for change in found] == [change.layer for change in same if change.layer != "head"]
+    for one, other in zip(found, same, strict=False):
+        assert (one.distance, one.cosine) == (other.distance, other.cosine) and one.distance > 0
+    first, second = small.state_dict(), wide.state_dict()
+    everything = [torch.cat([flat(state, change.layer) for change in found]) for state in (first, second)]
+    assert overall(found) == pytest.approx(apart(*everything), rel=1e-9)
+    assert differing_shapes(*models) == (
+        ShapeDifference("head", "weight", (5, 6), (7, 6)),
+        ShapeDifference("head", "bias", (5,), (7,)),
+    )
+    assert differing_shapes(models[0], models[0]) == ()
+
+
+def test_tensors_and_layers_that_only_one_has() -> None:
+    one, other = Reused(0), Reused(1)
+    one.widen = nn.Conv2d(3, 4, 1)
+    one.norm = nn.BatchNorm2d(6, affine=False, track_running_stats=False)
+    other.head = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 5))
+    models = [look_into(network, 5) for network in (one, other)]
+    assert differing_shapes(*models) == (
+        ShapeDifference("widen", "bias", (4,), None),
+        ShapeDifference("norm", "running_mean", None, (6,)),
+        ShapeDifference("norm", "running_var", None, (6,)),
+        ShapeDifference("head", "weight", (5, 6), None),
+        ShapeDifference("head", "bias", (5,), None),
+        ShapeDifference("head.0", "weight", None, (4, 6)),
+        ShapeDifference("head.0", "bias", None, (4,)),
+        ShapeDifference("head.1", "weight", None, (5, 4)),
+        ShapeDifference("head.1", "bias", None, (5,)),
+    )
+    found = {change.layer: change for change in weight_changes(*models)}
+    assert list(found) == ["again", "widen", "up"]
+    pair = [network.state_dict()["widen.weight"] for network in (one, other)]
+    assert (found["widen"].distance, found["widen"].cosine) == pytest.approx(apart(*pair), rel=1e-9)
+    back = {change.layer: change for change in weight_changes(*reversed(models))}
+    assert list(back) == list(found) and back["up"].norms == found["up"].norms[::-1]
+
+
+def test_nothing_in_common_is_said(cifar: LoadedModel) -> None:
+    with pytest.raises(BadInput, match='"trap" and "small.safetensors" .* no layer of one name and one shape'):
         weight_changes(trap_of(0), cifar)
-    wider = TrapNetwork(0)
-    wider.head = nn.Linear(6, 7)
-    with pytest.raises(
-        BadInput, match=r'"head" .* weight \[5, 6\], bias \[5\]\) in the one and "head" .*bias \[7\]\) in'
-    ):
-        weight_changes(trap_of(0), look_into(wider, 7))
-    longer = nn.Sequential(nn.Conv2d(3, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 5))
-    with pytest.raises(BadInput, match=r'is none in the one and "3" \(Linear'):
-        weight_changes(look_into(longer[:3], 5), look_into(longer, 5))
 
 
 def test_the_numbers_of_a_module_are_its_own_and_read_only(cifar: LoadedModel) -> None:

@@ -1,8 +1,7 @@
-"""The Ablation and Compare pages: changes in the address, what they do, sweeps, combinations, repair, disagreements."""
+"""The Ablation page: changes in the address, what they do, sweeps, combinations, repair."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from interpret import InputImage, load_model
 from interpret.ablation import Change
 from interpret.datasets.shapes import CLASSES, STAR, draw
 from interpret.errors import BadInput
+from tests.conftest import encoded
 from tests.ui.browser import RunningApp, chromium_page, open_app, pick, running_app, settle
 from tests.ui.test_journey import REPOSITORY, WAIT
 from ui.ablation_asking import read, written
@@ -78,6 +78,27 @@ def test_the_shortcut_is_found_removed_and_the_network_kept(app: RunningApp, pag
     page.get_by_text("All combinations of 2 changes").wait_for(state="detached", timeout=WAIT)
 
 
+def test_answers_are_taken_from_any_other_picture(app: RunningApp, page: Any, tmp_path: Path) -> None:
+    """A sample at first, then an upload, then one of the data set; the address holds which."""
+    open_app(page, f"{app.url}/ablate?{CHEAT}&changes=donor/layer3//0")
+    page.get_by_text("The other picture").wait_for(timeout=WAIT)
+    (tmp_path / "mine.png").write_bytes(encoded(draw(3, 9).pixels))
+    page.get_by_role("button", name="Another picture").click()
+    page.locator('input[type="file"]').last.set_input_files(tmp_path / "mine.png")
+    page.get_by_text("mine.png", exact=False).first.wait_for(timeout=WAIT)
+    page.wait_for_url("**donor=upload*", timeout=WAIT)
+    settle(page)
+    uploaded = page.url
+    page.reload()
+    settle(page)
+    assert page.url == uploaded
+    page.get_by_role("button", name="Another picture").click()
+    page.get_by_role("combobox", name="Or one of the data set").click()
+    page.get_by_role("option", name="star", exact=False).first.click()
+    page.wait_for_function("before => location.href != before && location.href.includes('donor=upload')", arg=uploaded)
+    settle(page)
+
+
 def test_two_people_change_the_same_network_at_once(app: RunningApp, browser: Any) -> None:
     """Each sees the own change and no other; the network of the other pages is the whole one."""
     asked = {"zero/layer3/23.39.46/0": "star became heart", "zero/layer3/1/0": "Still star"}
@@ -88,28 +109,6 @@ def test_two_people_change_the_same_network_at_once(app: RunningApp, browser: An
             view.get_by_text(said, exact=False).wait_for(timeout=WAIT)
         open_app(one, f"{app.url}/?{CHEAT}")
         one.get_by_text("91.4", exact=False).first.wait_for(timeout=WAIT)
-
-
-def test_two_checkpoints_are_compared(app: RunningApp, page: Any, tmp_path: Path) -> None:
-    open_app(
-        page, f"{app.url}/compare-checkpoints?{CHEAT}&versus=bundled/shapes-clean.safetensors&data=shapes-all-tagged"
-    )
-    page.get_by_text("They disagree on", exact=False).wait_for(timeout=WAIT)
-    page.get_by_text("McNemar's exact test", exact=False).wait_for(timeout=WAIT)
-    page.get_by_text("Linear CKA, debiased").wait_for(timeout=WAIT)
-    page.get_by_text("Channels that moved farthest").wait_for(timeout=WAIT)
-    assert "versus" in str(page.get_by_role("link", name="Both on one map").get_attribute("href"))
-    for number, name in enumerate(("clean", "shortcut")):
-        shutil.copy(REPOSITORY / "checkpoints" / f"shapes-{name}.safetensors", tmp_path / f"epoch{number}.safetensors")
-    page.get_by_text("A whole training").click()
-    page.get_by_label("A folder of checkpoints", exact=False).fill(str(tmp_path))
-    page.get_by_label("A folder of checkpoints", exact=False).press("Enter")
-    page.get_by_text("of their length from the first", exact=False).wait_for(timeout=WAIT)
-    page.get_by_role("button", name="Put it beside").click()
-    page.wait_for_url("**versus=upload**", timeout=WAIT)
-    page.get_by_text("epoch1: star", exact=False).wait_for(timeout=WAIT)
-    open_app(page, f"{app.url}/compare-checkpoints?{CHEAT}&versus=untrained")
-    page.get_by_text("How far the weights moved").wait_for(timeout=WAIT)
 
 
 def test_an_address_with_changes_that_cannot_be_made_says_so(app: RunningApp, page: Any) -> None:

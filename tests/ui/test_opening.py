@@ -138,16 +138,22 @@ def test_names_from_files_are_text_and_nothing_else(app: RunningApp, page: Any, 
     page.get_by_text("1 left over", exact=False).first.wait_for(timeout=WAIT)
     assert page.get_by_text("<img src=x", exact=False).count() > 0, "the label is not shown as it is"
     assert page.locator('[data-testid="stMain"] img[src="x"]').count() == 0
-    assert page.get_by_role("link", name="link").count() == 0
+    assert page.get_by_role("link", name="link", exact=True).count() == 0
     unfold(page, "How the file was loaded")
-    for name in ("activation-maps", "filter-pictures", "class-heatmaps", "latent-space"):
+    for name, drawn in (
+        ("activation-maps", '.loupe[data-state="ready"] .panes'),
+        ("filter-pictures", 'img[alt^="Picture that excites"]'),
+        ("class-heatmaps", '.loupe[data-state="ready"]'),
+        ("latent-space", '[data-testid="stMain"] button'),
+    ):
         open_app(
             page,
             page.url.replace("/?", f"/{name}?") if "/?" in page.url else re.sub(r"/[^/]*\?", f"/{name}?", page.url),
         )
+        page.locator(drawn).first.wait_for(timeout=WAIT)
         settle(page)
         assert page.locator('[data-testid="stMain"] img[src="x"]').count() == 0
-        assert page.get_by_role("link", name="link").count() == 0
+        assert page.get_by_role("link", name="link", exact=True).count() == 0
 
 
 def test_class_names_are_uploaded(app: RunningApp, page: Any, tmp_path: Path) -> None:

@@ -296,6 +296,22 @@ def test_a_map_starts_at_the_frame_asked_for_and_one_without_frames_has_no_slide
     assert not page.locator(".frames").is_visible() and said(page)["frame"] == 0
 
 
+def test_a_map_goes_to_another_frame_when_that_is_asked_for(page: Any, app: RunningApp) -> None:
+    ready(page, f"{app.url}/?count=600")
+    slider(page).focus()
+    page.keyboard.press("ArrowRight")
+    wait_until_said(page, '"frame": 1')
+    page.get_by_text("Ask for the last frame").click()
+    wait_until_said(page, '"frame": 3')
+    page.wait_for_function("node => node.value === '3'", arg=slider(page).element_handle())
+    points, _ = example_frames(600, 4)
+    page.wait_for_timeout(600)
+    assert hover(page, points, 3, lonely(points[3])) == lonely(points[3])
+    slider(page).focus()
+    page.keyboard.press("ArrowLeft")
+    assert wait_until_said(page, '"frame": 2')["frame"] == 2, "it may be left again"
+
+
 def test_a_region_keeps_its_pictures_when_the_frame_changes(page: Any, app: RunningApp) -> None:
     ready(page, f"{app.url}/?start=1")
     points, _ = example_frames(6000, 4)

@@ -3,6 +3,10 @@
 Streamlit sends a component's `data` again whenever any part of it changes. So the large arrays do not travel there:
 they lie on the server's media route under a name made from their content, the component is told that name, and the
 browser fetches each content once.
+
+Streamlit forgets what a session laid out when a run of the script starts, and throws the forgotten away when one ends:
+also when it ends early, for a newer run, before every component laid its bytes out again. `keep_delivered` closes that
+gap, and the browser goes on asking where a file is missing all the same (page.js).
 """
 
 from __future__ import annotations
@@ -11,9 +15,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import streamlit as st
 from streamlit import runtime
 
 _FOLDER = Path(__file__).parent
+_LATEST = "loupe.delivered"
+_MOST_KEPT = 8
 
 
 def source(*names: str) -> str:
@@ -63,5 +70,24 @@ def deliver(parts: tuple[bytes, ...], *, key: str) -> Delivery:
     payload = b"".join((hasher.digest(), *parts))
     url = ""
     if runtime.exists():
-        url = runtime.get_instance().media_file_mgr.add(payload, "application/octet-stream", f"loupe-{key}")
+        url = _lay_out(payload, f"loupe-{key}")
+        latest = st.session_state.setdefault(_LATEST, {})
+        latest.pop(key, None)
+        latest[key] = payload
+        if len(latest) > _MOST_KEPT:
+            del latest[next(iter(latest))]
     return Delivery(url=url, digest=hasher.hexdigest(), size=len(payload))
+
+
+def keep_delivered() -> None:
+    """Lay out again what this session delivered last, the latest eight; to be called first in every run of the script.
+
+    So the browser still finds what it was told to fetch while the next run is on its way, and when that is cut short.
+    """
+    if runtime.exists():
+        for key, payload in st.session_state.get(_LATEST, {}).items():
+            _lay_out(payload, f"loupe-before-{key}")
+
+
+def _lay_out(payload: bytes, coordinates: str) -> str:
+    return runtime.get_instance().media_file_mgr.add(payload, "application/octet-stream", coordinates)

@@ -18,6 +18,7 @@ class FeatureGrid {
   }
 
   destroy() {
+    this.gone = true;
     this.choice.flush();
     this.leave();
     partGrids(this);
@@ -73,20 +74,21 @@ class FeatureGrid {
     this.scroller.setAttribute("aria-label", data.label);
     joinGrids(this);
     this.choice.hear(data.selected, data.click);
-    if (before && before.digest === data.digest && this.maps) {
+    if (before?.digest === data.digest) {
+      if (this.shown !== data.digest) return;
       this.maps.adopt(data);
       this.refreshAll();
       return;
     }
     this.root.dataset.state = "loading";
-    fetchBytes(data.url, data.digest).then(
-      (buffer) => this.data.digest === data.digest && this.open(new LayerMaps(buffer, data)),
-      (reason) => this.data.digest === data.digest && this.fail(reason),
-    );
+    const current = () => !this.gone && this.data.digest === data.digest;
+    fetchPatiently([data], current, (reason) => this.fail(reason)).then(([buffer]) => {
+      if (current()) this.open(new LayerMaps(buffer, this.data));
+    });
   }
 
   fail(reason) {
-    this.failure.textContent = `The channels could not be loaded. ${reason.message} Reload the page to try again.`;
+    this.failure.textContent = `The channels could not be loaded. ${reason.message} Trying again.`;
     this.failure.hidden = false;
     this.root.dataset.state = "failed";
   }
@@ -94,6 +96,7 @@ class FeatureGrid {
   open(maps) {
     const sameShape = this.maps && this.maps.channels === maps.channels && this.maps.rows === maps.rows;
     this.maps = maps;
+    this.shown = this.data.digest;
     this.painter = new Painter(maps);
     this.failure.hidden = true;
     if (!sameShape) this.scroller.scrollTop = 0;

@@ -70,7 +70,7 @@ class HeatView {
     this.content = content;
     this.root.dataset.state = "loading";
     const current = () => !this.gone && this.content === content;
-    Promise.all([data.numbers, data.pictures].map(({ url, digest }) => fetchBytes(url, digest)))
+    fetchPatiently([data.numbers, data.pictures], current, (reason) => this.fail(reason, "Trying again."))
       .then(([numbers, files]) => readHeats(numbers, files, data))
       .then(
         (read) => current() && this.open(read),
@@ -78,8 +78,8 @@ class HeatView {
       );
   }
 
-  fail(reason) {
-    this.failure.textContent = `The heatmaps could not be loaded. ${reason.message} Reload the page to try again.`;
+  fail(reason, then = "Reload the page to try again.") {
+    this.failure.textContent = `The heatmaps could not be loaded. ${reason.message} ${then}`;
     this.failure.hidden = false;
     this.root.dataset.state = "failed";
   }

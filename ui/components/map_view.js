@@ -64,13 +64,13 @@ class MapView {
     this.choice.hear(data.place?.join() ?? "", data.click);
     const content = [data.numbers.digest, data.pictures.digest, JSON.stringify(data.panes)].join();
     if (content === this.content) {
-      if (this.contents) this.refresh();
+      if (this.root.dataset.state === "ready") this.refresh();
       return;
     }
     this.content = content;
     this.root.dataset.state = "loading";
     const current = () => !this.gone && this.content === content;
-    Promise.all([data.numbers, data.pictures].map(({ url, digest }) => fetchBytes(url, digest)))
+    fetchPatiently([data.numbers, data.pictures], current, (reason) => this.fail(reason, "Trying again."))
       .then(([numbers, pictures]) => readContents(numbers, pictures, data.panes))
       .then(
         (contents) => current() && this.open(contents),
@@ -78,8 +78,8 @@ class MapView {
       );
   }
 
-  fail(reason) {
-    this.failure.textContent = `The map could not be loaded. ${reason.message} Reload the page to try again.`;
+  fail(reason, then = "Reload the page to try again.") {
+    this.failure.textContent = `The map could not be loaded. ${reason.message} ${then}`;
     this.failure.hidden = false;
     this.root.dataset.state = "failed";
   }

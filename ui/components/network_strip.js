@@ -22,6 +22,7 @@ class NetworkStrip {
   }
 
   destroy() {
+    this.gone = true;
     this.choice.flush();
     this.root.replaceChildren();
   }
@@ -36,13 +37,15 @@ class NetworkStrip {
       if (this.blocks) this.show();
       return;
     }
-    fetchBytes(data.url, data.digest).then(
-      (buffer) => this.digest === data.digest && this.open(JSON.parse(new TextDecoder().decode(buffer.slice(16)))),
-      (reason) => {
-        this.failure.textContent = `The layers could not be loaded. ${reason.message} Reload the page to try again.`;
-        this.failure.hidden = false;
-      },
-    );
+    const current = () => !this.gone && this.digest === data.digest;
+    fetchPatiently([data], current, (reason) => this.fail(reason)).then(([buffer]) => {
+      if (current()) this.open(JSON.parse(new TextDecoder().decode(buffer.slice(16))));
+    });
+  }
+
+  fail(reason) {
+    this.failure.textContent = `The layers could not be loaded. ${reason.message} Trying again.`;
+    this.failure.hidden = false;
   }
 
   open(blocks) {

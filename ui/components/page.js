@@ -2,7 +2,7 @@
 
 const storedBytes = new Map();
 const STORED_AT_MOST = 4;
-const RETRY_MILLISECONDS = [300, 1000, 3000];
+const RETRY_MILLISECONDS = [300, 1000, 2000];
 
 /** Address of the app's root, wherever a proxy or `server.baseUrlPath` put it. */
 function appRoot() {
@@ -27,26 +27,32 @@ async function download(url, digest) {
   return buffer;
 }
 
-/** Tries again for a while: a script run that was cut short may have taken the file away until the next run. */
-async function downloadPatiently(url, digest) {
-  for (const pause of RETRY_MILLISECONDS) {
-    try {
-      return await download(url, digest);
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
-  }
-  return download(url, digest);
-}
-
 /** The bytes behind a digest; fetched once and kept for the few latest digests. */
 function fetchBytes(url, digest) {
-  const request = storedBytes.get(digest) ?? downloadPatiently(url, digest);
+  const request = storedBytes.get(digest) ?? download(url, digest);
   storedBytes.delete(digest);
   storedBytes.set(digest, request);
   request.catch(() => storedBytes.delete(digest));
   if (storedBytes.size > STORED_AT_MOST) storedBytes.delete(storedBytes.keys().next().value);
   return request;
+}
+
+/**
+ * The bytes of all deliveries, however long it takes while they are `wanted`: a file may be missing until a later run
+ * of the script lays it out again, and the server may be away. `worry` hears of it once that takes longer. Nothing once
+ * they are not wanted any more.
+ */
+async function fetchPatiently(deliveries, wanted, worry) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await Promise.all(deliveries.map(({ url, digest }) => fetchBytes(url, digest)));
+    } catch (reason) {
+      if (tries >= RETRY_MILLISECONDS.length && wanted()) worry(reason);
+      const pause = RETRY_MILLISECONDS[tries] ?? RETRY_MILLISECONDS.at(-1);
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      if (!wanted()) return [];
+    }
+  }
 }
 
 const plainNumber = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });

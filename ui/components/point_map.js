@@ -16,7 +16,10 @@ class PointMap {
     this.frames = new Frames({
       changed: () => this.frameChanged(),
       moved: () => this.painter.moved(),
-      rested: () => this.send("frame", { layout: this.data.layout, frame: this.frames.frame }),
+      rested: () => {
+        const { layout, asked } = this.data;
+        this.send("frame", { layout, asked, frame: this.frames.frame });
+      },
     });
     this.density = new Density();
     this.tip = new PointTip();
@@ -75,20 +78,25 @@ class PointMap {
       this.clicked = data.clicked ?? -1;
       this.aimed = false;
     }
-    if (this.layouts && !anew && before.digest === data.digest) {
+    if (!anew && before.digest === data.digest) {
       this.frames.update(data.frames);
-      this.refresh();
+      if (this.layouts) this.refresh();
+      if (before.asked !== data.asked) this.go(data.asked);
       return;
     }
     this.layouts = null;
-    this.frames.update(data.frames, anew ? data.frame : undefined);
+    this.frames.update(data.frames, anew || before.asked !== data.asked ? data.frame : undefined);
     this.root.dataset.state = "loading";
     this.toolbar.say("Loading the points");
     const current = () => !this.gone && this.data.digest === data.digest && this.data.layout === data.layout;
-    fetchBytes(data.url, data.digest).then(
-      (buffer) => current() && this.open(buffer),
-      ({ message }) => current() && this.fail(`The points could not be loaded. ${message} Reload the page.`),
-    );
+    const failed = ({ message }) => this.fail(`The points could not be loaded. ${message} Trying again.`);
+    fetchPatiently([data], current, failed).then(([buffer]) => current() && this.open(buffer));
+  }
+
+  /** To the frame the server asks for; at once while its points are not here yet. */
+  go(frame) {
+    if (this.layouts) this.frames.go(frame);
+    else this.frames.update(this.data.frames, frame);
   }
 
   fail(sentence) {

@@ -124,7 +124,7 @@ def point_map(
         height: Height in CSS pixels.
         label: What the map shows, for screen readers.
         frames: Name of each frame, or None where the points have one layout.
-        frame: The frame that is shown first when these points are new.
+        frame: The frame that is shown first, and once more when another one is asked for.
 
     Returns:
         The selection.
@@ -170,6 +170,7 @@ def point_map(
         "hidden": selection.hidden,
         "frames": list(frames or ()),
         "frame": selection.frame,
+        "asked": frame,
         "frame_of_region": selection.frame_of_region,
     }
     result = _mount(
@@ -250,11 +251,12 @@ def _recall(key: str, layout: str, count: int, frames: int, frame: int) -> MapSe
     def within(said: Any) -> int:
         return min(max(int(said), 0), frames - 1)
 
+    moved = current.get("frame", {})
     return MapSelection(
         polygon=tuple((float(x), float(y)) for x, y in corners) if corners else None,
         clicked=int(index) if index is not None and 0 <= int(index) < count else None,
         hidden=tuple(int(category) for category in region.get("hidden", ())),
-        frame=within(current.get("frame", {}).get("frame", frame)),
+        frame=within(moved["frame"] if moved.get("asked", frame) == frame and "frame" in moved else frame),
         frame_of_region=within(region.get("frame", 0)),
     )
 

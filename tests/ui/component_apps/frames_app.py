@@ -31,6 +31,8 @@ names = ["conv1", HOSTILE_NAME, *(f"layer{i}.1.conv2 with a long name" for i in 
 ring = np.stack([points[..., 0, 0], points[..., 0, 1]], axis=-1)
 captions = captions_of(count)
 st.button("Run again")
+if st.toggle("Ask for the last frame"):
+    start = frames - 1
 if st.toggle("Show the map", value=True):
     started = time.perf_counter()
     selection = point_map(
