@@ -16,6 +16,7 @@ from interpret.ablation import (
     export,
     forgotten,
     lesions,
+    some_images,
     usual,
 )
 from interpret.ablation import check as check_change
@@ -23,6 +24,7 @@ from interpret.channels import channel_numbers
 from interpret.commands import Answer, driven, finish, model_of, output_folder
 from interpret.datasets import open_source, sample_names, sample_picture
 from interpret.errors import BadInput
+from interpret.images import InputImage
 from interpret.model import LoadedModel
 from interpret.store import write_whole
 
@@ -43,10 +45,14 @@ def add_ablate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sweep", choices=tuple(_SWEEPS), help="each block in turn, instead of changes")
     parser.add_argument("--seed", type=int, default=0, help="of changes that draw lots (0)")
     parser.add_argument(
-        "--donor", metavar="SAMPLE", help="for donor: one of the sample pictures", choices=sample_names()
+        "--donor", metavar="PICTURE", help=f"for donor: a picture file, or a sample: {', '.join(sample_names())}"
     )
     parser.add_argument("--export", metavar="FILE", help="also write the network with all changes, .safetensors")
     parser.add_argument("--out", required=True, metavar="DIR")
+
+
+def _picture(name: str) -> InputImage:
+    return sample_picture(name) if name in sample_names() else InputImage.from_path(name)
 
 
 def save_ablation(options: argparse.Namespace) -> Answer:
@@ -65,8 +71,8 @@ def save_ablation(options: argparse.Namespace) -> Answer:
         variants = combinations(changes)
     needing = sorted({change.layer for change in changes if change.how in ("mean", "noise")})
     known = driven(usual(model, source, needing), options) if needing else {}
-    images = [sample_picture(name) for name in sample_names()]
-    donor = sample_picture(options.donor) if options.donor else None
+    images = some_images(source)
+    donor = _picture(options.donor) if options.donor else None
     if options.export:  # first: what cannot be exported is said before the work
         export(model, changes, Path(options.export), images=images)
     table = driven(ablate(model, source, variants, usual=known, donor=donor, images=images), options)

@@ -134,8 +134,8 @@ def decoded(
 def _feeds_a_card(model: LoadedModel, source: PictureSource, beside: Callable[[InputImage], T]) -> bool:
     """Whether a network waits for pictures that processes would bring sooner."""
     many = len(source) >= _WORTH_PROCESSES and (os.cpu_count() or 1) > MAX_DECODERS // 2
-    there = model.runtime.device.type != "cpu" and source.encoded is not None
-    return many and there and can_be_sent(model.preprocess, beside)
+    asked_for = model.runtime.device.type == "cuda" and source.encoded is not None
+    return many and asked_for and can_be_sent(model.preprocess, beside)
 
 
 def _inputs(model: LoadedModel, seen: Sequence[NDArray[np.uint8]]) -> torch.Tensor:

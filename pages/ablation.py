@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui.ablation_asking import Ablated, ask, changes_of, donor_of, sample_images, usual_of
+from interpret.ablation import some_images
+from ui.ablation_asking import Ablated, ask, changes_of, donor_of, usual_of
 from ui.ablation_effect import show_data, show_prediction
 from ui.ablation_repair import show_repair
 from ui.ablation_sweeps import pick_sweep, show_combinations, show_sweep
+from ui.cache import RESULTS
 from ui.controls import pick_layer
 from ui.display import question
 from ui.library import chosen_model, picture_of
@@ -32,7 +34,8 @@ donor = donor_of(changes, image, source)
 usual = usual_of(model, source, of_data, changes)
 
 if usual is not None:
-    ablated = Ablated(model, image, source, of_data, changes, usual, donor, sample_images())
+    images = RESULTS.get_or_make(("some images", *of_data), lambda: some_images(source))
+    ablated = Ablated(model, image, source, of_data, changes, usual, donor, images)
     if not changes:
         st.info("Nothing is changed yet. Choose a part above and what to do with it, or run a sweep below.")
     else:

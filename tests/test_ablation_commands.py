@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from interpret import complete, load_model
-from interpret.ablation import Change, ablate, changed
-from interpret.datasets import open_source
+from interpret import BadInput, InputImage, complete, load_model
+from interpret.ablation import Change, ablate, changed, some_images
+from interpret.datasets import open_source, sample_picture
 from interpret.datasets.sources import shapes_source
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, encoded, noise_picture
 from tests.test_command_line import Capture, answered, manifest, refused, said
 
 CHEAT = REPOSITORY / "checkpoints" / "shapes-shortcut.safetensors"
@@ -49,6 +49,32 @@ def test_a_sweep_and_a_mean(capsys: Capture, tmp_path: Path) -> None:
     assert [len(row["changes"]) for row in answer["variants"]] == [0, 1]
 
 
+def test_answers_to_a_sample_or_a_file_and_statistics_of_the_data(capsys: Capture, tmp_path: Path) -> None:
+    """The other picture is a sample or a file; BatchNorms of what is drawn anew take sixteen pictures of the data."""
+    model, source, file = load_model(CLEAN), open_source("shapes:32"), tmp_path / "mine.png"
+    file.write_bytes(encoded(shapes_source(5, seed=4).read(4).pixels))
+    for name, image in ((file, InputImage.from_path(file)), ("flower.jpg", sample_picture("flower.jpg"))):
+        change = ("--change", "donor", "layer2.2", "0-9", "--donor", name)
+        found = answered(capsys, "ablate", CLEAN, "shapes:32", *change, "--out", tmp_path / Path(name).name[:4])
+        table = complete(ablate(model, source, {"one": [Change("donor", "layer2.2", tuple(range(10)))]}, donor=image))
+        assert [row["accuracy"] for row in found["variants"]] == pytest.approx(table.accuracy.tolist())
+    found = answered(
+        capsys, "ablate", CLEAN, "shapes:32", "--change", "reinitialise", "layer3.2", "--out", tmp_path / "new"
+    )
+    whole = [source.read(2 * index) for index in range(16)]
+    table = complete(ablate(model, source, {"one": [Change("reinitialise", "layer3.2")]}, images=whole))
+    assert [row["accuracy"] for row in found["variants"]] == pytest.approx(table.accuracy.tolist())
+
+
+def test_pictures_that_cannot_be_read_are_left_out_of_statistics(tmp_path: Path) -> None:
+    for index in range(3):
+        (tmp_path / f"{index}.png").write_bytes(b"none" if index else encoded(noise_picture(1).pixels))
+    assert [image.name for image in some_images(open_source(tmp_path))] == ["0.png"]
+    (tmp_path / "0.png").write_bytes(b"none")
+    with pytest.raises(BadInput, match='Not one of 3 pictures of ".*" could be read'):
+        some_images(open_source(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -60,6 +86,7 @@ def test_a_sweep_and_a_mean(capsys: Capture, tmp_path: Path) -> None:
         (("--change", "explode", "layer3"), 'Change "explode" is not in'),
         (("--change", "bypass", "layer3.2", "--export", "x.safetensors"), "can be exported"),
         (("--change", "donor", "layer3"), "another picture is needed"),
+        (("--change", "donor", "layer3", "--donor", "nowhere.png"), 'Picture "nowhere.png" could not be read'),
     ],
 )
 def test_what_ablate_refuses(capsys: Capture, tmp_path: Path, options: tuple[str, ...], says: str) -> None:

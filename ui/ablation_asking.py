@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from interpret.ablation import CHANGES, Change, Usual, branches_of, changed, check, kinds_for, usual
+from interpret.ablation import CHANGES, Change, Usual, branches_of, changed, check, kind_of, kinds_for, usual
 from interpret.channels import channel_numbers
-from interpret.datasets import PictureSource, sample_names, sample_picture
+from interpret.datasets import PictureSource
 from interpret.errors import BadInput, InterpretError
 from interpret.images import MAX_BYTES, SUFFIXES, InputImage
 from interpret.layers import LayerInfo
@@ -53,8 +53,8 @@ class Ablated:
 
     def changed(self) -> LoadedModel:
         """The network with the changes; kept."""
-        with_usual = any(change.how in _OF_USUAL for change in self.changes)
-        key = ("changed", self.key if with_usual else (self.model.digest, self.key[-1]), self.changes)
+        of_data = any(kind_of(change).needs in ("usual", "images") for change in self.changes)
+        key = ("changed", self.key if of_data else (self.model.digest, self.key[-1]), self.changes)
         return MODELS.get_or_make(
             key, lambda: changed(self.model, self.changes, usual=self.usual, donor=self.donor, images=self.images)
         )
@@ -202,11 +202,6 @@ def _fetch_donor(source: PictureSource) -> None:
         return
     choose(donor=keep_picture(taken, taken.name))
     st.rerun()
-
-
-def sample_images() -> tuple[InputImage, ...]:
-    """Pictures that BatchNorms take their statistics from after weights were drawn anew."""
-    return tuple(sample_picture(name) for name in sample_names())
 
 
 def usual_of(

@@ -9,7 +9,7 @@ from interpret.ablation.kinds import Change, ChangeKind
 from interpret.ablation.parts import branches_of
 from interpret.ablation.printed import as_csv, as_latex
 from interpret.ablation.smallest import SmallestSet, smallest_set
-from interpret.ablation.statistics import Usual, usual
+from interpret.ablation.statistics import Usual, some_images, usual
 from interpret.ablation.sweeps import RANKINGS, cascade, each_channel, forgotten, lesions, rank, removal
 from interpret.ablation.table import UNCHANGED, ablate, combinations
 
@@ -40,5 +40,6 @@ __all__ = [
     "rank",
     "removal",
     "smallest_set",
+    "some_images",
     "usual",
 ]

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from interpret.batches import batch_size, decoded_batches, observed
 from interpret.datasets.sources import PictureSource
 from interpret.decoding import nothing
-from interpret.errors import BadInput
+from interpret.errors import BadInput, InterpretError
+from interpret.images import InputImage
 from interpret.jobs import Job, Progress
 from interpret.model import LoadedModel
 from interpret.work import multiplications
+
+SOME = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +32,27 @@ class Usual:
 
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
+
+
+def some_images(source: PictureSource, count: int = SOME) -> tuple[InputImage, ...]:
+    """Pictures spread evenly over a data set, broken ones left out: what BatchNorms may take their statistics from.
+
+    Args:
+        source: the pictures.
+        count: how many are tried.
+
+    Raises:
+        BadInput: not one of them could be read.
+    """
+    found, few, reason = [], source.first(count), ""
+    for index in range(len(few)):
+        try:
+            found.append(few.read(index))
+        except InterpretError as error:
+            reason = str(error)
+    if not found:
+        raise BadInput(f'Not one of {len(few)} pictures of "{source.title}" could be read. {reason}')
+    return tuple(found)
 
 
 def usual(model: LoadedModel, source: PictureSource, layers: Collection[str]) -> Job[dict[str, Usual]]:
