@@ -124,7 +124,7 @@ def _export(ablated: Ablated) -> None:
             export(ablated.model, ablated.changes, path, images=ablated.images)
             return path.read_bytes()
 
-    key = ("exported", ablated.model.digest, ablated.changes)
+    key = ("exported", ablated.key, ablated.changes)
     try:
         data = RESULTS.get_or_make(key, make)
     except InterpretError as error:
