@@ -42,8 +42,15 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 
 def test_the_shortcut_is_found_removed_and_the_network_kept(app: RunningApp, page: Any, tmp_path: Path) -> None:
-    open_app(page, f"{app.url}/ablate?{CHEAT}&sweep=lesions")
+    open_app(page, f"{app.url}/ablate?{CHEAT}")
     page.get_by_text("Nothing is changed yet", exact=False).wait_for(timeout=WAIT)
+    page.get_by_text("Data set: Shapes", exact=False).click()
+    page.get_by_role("slider", name="Pictures").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    settle(page)
+    page.get_by_text("Each block removed").click()
+    page.get_by_text("100 pictures", exact=False).first.wait_for(timeout=WAIT)
     page.get_by_text("Whiskers: 95", exact=False).wait_for(timeout=WAIT)
     page.get_by_role("button", name="Find them").click()
     page.get_by_text("With the first", exact=False).wait_for(timeout=WAIT)

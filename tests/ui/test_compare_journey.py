@@ -59,6 +59,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def stands_at(page: Any, name: str) -> None:
+    """There is one slider, at a file; while a run lasts the one before may still be there."""
+    page.wait_for_function(
+        """name => {
+            const found = document.querySelectorAll('input[type="range"][aria-label^="Checkpoint"]');
+            return found.length === 1 && found[0].getAttribute("aria-valuetext") === name;
+        }""",
+        arg=name,
+        timeout=WAIT,
+    )
+
+
 def test_two_checkpoints_are_compared(app: RunningApp, page: Any, pictures: Path) -> None:
     open_app(page, f"{app.url}/{PAGE}&versus=bundled/{CLEAN.name}&data=path/{pictures}")
     page.get_by_text("They disagree on", exact=False).wait_for(timeout=WAIT)
@@ -89,7 +101,7 @@ def test_a_slider_goes_through_a_folder_of_checkpoints(app: RunningApp, page: An
     assert "(epoch10)" in there
 
     slider = page.get_by_role("slider", name="Checkpoint")
-    assert slider.get_attribute("aria-valuetext") == "epoch10.safetensors"
+    stands_at(page, "epoch10.safetensors")
     slider.focus()
     page.keyboard.press("ArrowLeft")
     page.wait_for_url("**epoch2.safetensors", timeout=WAIT)
@@ -99,7 +111,7 @@ def test_a_slider_goes_through_a_folder_of_checkpoints(app: RunningApp, page: An
 
     page.reload()
     page.get_by_text("epoch2.safetensors: right on", exact=False).wait_for(timeout=WAIT)
-    assert slider.get_attribute("aria-valuetext") == "epoch2.safetensors"
+    stands_at(page, "epoch2.safetensors")
     slider.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**epoch10.safetensors", timeout=WAIT)
@@ -111,7 +123,7 @@ def test_a_slider_goes_through_a_folder_of_checkpoints(app: RunningApp, page: An
     page.go_back()
     page.wait_for_url("**epoch2.safetensors", timeout=WAIT)
     page.get_by_text("(epoch2)", exact=False).first.wait_for(timeout=WAIT)
-    assert slider.get_attribute("aria-valuetext") == "epoch2.safetensors"
+    stands_at(page, "epoch2.safetensors")
 
     page.get_by_role("link", name="Both on one map").click()
     page.get_by_text("How does the network order", exact=False).first.wait_for(timeout=WAIT)
@@ -139,7 +151,10 @@ def test_a_folder_with_one_network_whose_head_is_of_another_size(
 def test_folders_that_hold_nothing_to_compare_are_named(app: RunningApp, page: Any, tmp_path: Path) -> None:
     open_app(page, f"{app.url}/{PAGE}&versus=epochs/{tmp_path}/none")
     page.get_by_text("is no folder with checkpoints in it", exact=False).wait_for(timeout=WAIT)
-    assert page.get_by_label("A folder of checkpoints", exact=False).input_value() == f"{tmp_path}/none"
+    from playwright.sync_api import expect
+
+    field = page.get_by_label("A folder of checkpoints", exact=False)
+    expect(field).to_have_value(f"{tmp_path}/none", timeout=WAIT)
     (tmp_path / "epoch1.safetensors").write_bytes(b"no checkpoint")
     open_app(page, f"{app.url}/{PAGE}&versus=epochs/{tmp_path}")
     page.get_by_text("Left out: ", exact=False).wait_for(timeout=WAIT)

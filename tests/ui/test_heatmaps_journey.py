@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,10 +58,13 @@ def shows(page: Any, method: str, number: int = 0, **asked: Any) -> None:
     signed = asked.get("signed", False)
     scale = Scale.symmetric(values) if signed else Scale.positive(values)
     seen = model.preprocess.seen(image)
-    drawn = stage(page, number)
-    large = np.asarray(Image.fromarray(seen).resize(drawn.shape[1::-1], Image.Resampling.NEAREST))
-    expected = overlay(large, values, scale, "blue-red" if signed else "viridis")
-    assert np.abs(drawn - expected).mean() < 2, method
+    apart, asked_at = np.inf, time.monotonic()
+    while apart >= 2 and time.monotonic() < asked_at + WAIT / 1000:  # between two runs the map before still stands
+        drawn = stage(page, number)
+        large = np.asarray(Image.fromarray(seen).resize(drawn.shape[1::-1], Image.Resampling.NEAREST))
+        expected = overlay(large, values, scale, "blue-red" if signed else "viridis")
+        apart = float(np.abs(drawn - expected).mean())
+    assert apart < 2, method
 
 
 def test_methods_signs_and_the_address(app: RunningApp, page: Any) -> None:
