@@ -1,4 +1,4 @@
-"""A loaded network, and the only caller of it."""
+"""A loaded network, and the only caller of it from then on."""
 
 from __future__ import annotations
 
