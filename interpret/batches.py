@@ -42,8 +42,8 @@ class DecodedBatch(Generic[T]):
     Attributes:
         size: how many were asked for, broken ones among them.
         pictures: places in the source of those that could be read, ascending.
-        inputs: float32 [len(pictures), channels, height, width], normalised, on the network's
-            device; None where all are broken.
+        inputs: float32 [len(pictures), channels, height, width], normalised, on the network's device; None where all
+            are broken.
         beside: what else was made of each of them.
         skipped: (place in the source, reason) of the broken ones.
     """

@@ -184,6 +184,11 @@ def test_from_embedding_to_an_upload_across_the_layers(app: RunningApp, page: An
     pick(page, "What stands out", "Other neighbours than at layer3")
     page.get_by_text("whose neighbours are others at layer3", exact=False).first.wait_for(timeout=WAIT)
 
+    page.get_by_label("Find a layer").first.fill("layer1.2")
+    page.locator("[role=option]").get_by_text("layer1.2", exact=True).first.click()
+    page.get_by_text("Aligned UMAP: 500 pictures at layer1.2", exact=False).wait_for(timeout=WAIT)
+    assert str(slider.get_attribute("aria-valuetext")).startswith("layer1.2")  # the chosen layer moves it
+
 
 def test_two_checkpoints_and_a_run(app: RunningApp, page: Any, tmp_path: Path) -> None:
     model = load_model(CLEAN)
